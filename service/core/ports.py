@@ -1,0 +1,179 @@
+"""What the core needs from outside: a store, a generator, an embedder, a scorer.
+
+Ports speak numpy and dataclasses. Adapters raise the errors of `service.core.errors` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.core.domain import (
+    Completion,
+    Context,
+    EmbedderIdentity,
+    FloatArray,
+    Group,
+    GroupDraft,
+    GroupPage,
+    Prediction,
+    Preference,
+    Prompt,
+    SamplingParams,
+    Scores,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's key for one write and the digest of what it sent."""
+
+    key: str
+    payload_digest: str
+
+
+class GroupStore(Protocol):
+    """Keeps groups by (tenant, id). Every write is one transaction: all of it or nothing.
+
+    A version is an integer that grows by at least 1 with each write to an id and is never used
+    twice for it, also after a delete and a new creation. `if_match` None means any version.
+    Raises StoreUnavailable when the store does not answer.
+    """
+
+    async def create(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        *,
+        embedder: str,
+        idempotency: Idempotency | None = None,
+    ) -> Group:
+        """Add a group. Raises GroupExists, or IdempotencyConflict for a key with other payload.
+
+        A repeated key with the same payload returns the group that it created.
+        """
+
+    async def put(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        *,
+        embedder: str,
+        if_match: int | None = None,
+        create_only: bool = False,
+    ) -> tuple[Group, bool]:
+        """Create or replace; the flag tells whether it was created. Raises VersionMismatch."""
+
+    async def append(
+        self,
+        tenant: str,
+        group_id: str,
+        preferences: Sequence[Preference],
+        *,
+        max_preferences: int,
+        if_match: int | None = None,
+    ) -> Group:
+        """Add preferences at the end, atomically.
+
+        Raises GroupNotFound, VersionMismatch, and InputTooLarge (pointer `/preferences`) when the
+        group would hold more than `max_preferences`.
+        """
+
+    async def get(self, tenant: str, group_id: str) -> Group:
+        """The newest version. Raises GroupNotFound."""
+
+    async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
+        """The group that this key created before, if any. Raises IdempotencyConflict."""
+
+    async def list(self, tenant: str, *, limit: int, cursor: str | None = None) -> GroupPage:
+        """Groups in the order of their ids. Raises InvalidInput for a cursor that is not one."""
+
+    async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
+        """Remove a group and everything derived from it. Raises GroupNotFound, VersionMismatch."""
+
+    async def get_vectors(
+        self, tenant: str, group_id: str, version: int, embedder_digest: str
+    ) -> FloatArray | None:
+        """Cached context vectors (context_tokens, D) float32 of one version, None if absent."""
+
+    async def put_vectors(
+        self, tenant: str, group_id: str, version: int, embedder_digest: str, vectors: FloatArray
+    ) -> None:
+        """Cache context vectors. Without effect when the group is no longer at `version`."""
+
+    async def check(self) -> None:
+        """Return when the store can read and write. Raises StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+class Generator(Protocol):
+    """Draws completions from a language model."""
+
+    @property
+    def model(self) -> str:
+        """The name of the model that is served, as clients see it."""
+
+    async def generate_one(
+        self,
+        prompt: Prompt,
+        params: SamplingParams,
+        *,
+        seed: int,
+        deadline: float | None = None,
+        cache_salt: str | None = None,
+    ) -> Completion:
+        """Draw one completion. `deadline` is a time.monotonic() instant.
+
+        Cancelling the task stops the work in the engine. Raises DeadlineExceeded or a
+        GeneratorError. Same seed, same request, idle engine: same text.
+        """
+
+    async def check(self) -> None:
+        """Return when a completion could be drawn. Raises GeneratorUnavailable or UnknownModel."""
+
+    async def close(self) -> None:
+        """Release the engine or its connections."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors. Knows how long a text it reads."""
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """Name, digest and dimension."""
+
+    def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """For each (prompt, response): would its template be longer than the embedder reads?"""
+
+    def clip(self, prompt: str, response: str) -> tuple[str, str, bool]:
+        """The prompt's last 96 and the response's first 152 tokens, and whether text was cut.
+
+        A pair that fits as it stands comes back unchanged.
+        """
+
+    async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """Vectors (n, D) float32 of `prompt\\nresponse`, in order. Raises ScorerFailed."""
+
+
+class Scorer(Protocol):
+    """The GPO module: predicts a group's preferences from its context."""
+
+    @property
+    def model(self) -> str:
+        """Name and short digest of the checkpoint."""
+
+    async def predict(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[list[Prediction]]:
+        """For each context, for each question's option vectors (k, D): its distribution."""
+
+    async def score(self, contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
+        """For each context: the approval of responses (n, D). Raises ScorerFailed."""
+
+    async def check(self) -> None:
+        """Return when the worker is alive. Raises ScorerFailed."""

@@ -1,0 +1,112 @@
+"""All settings, read from the environment in this one place.
+
+Unknown `GPO_` names are refused; combinations that cannot work fail at start and name both keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
+
+
+class SettingsError(ValueError):
+    """The environment does not describe a service that can run."""
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; each field is the variable GPO_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="GPO_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    store_url: str = Field(
+        "sqlite:///gpo.db",
+        description="Where groups are kept: sqlite:///relative, sqlite:////absolute, redis://….",
+    )
+    generator: Literal["transformers", "vllm-http", "vllm-engine"] = Field(
+        "transformers", description="What draws the completions."
+    )
+    generator_url: str | None = Field(
+        None, description="Base URLs of vLLM servers, with /v1, comma-separated (vllm-http)."
+    )
+    generator_api_key: str | None = Field(
+        None, repr=False, description="Bearer token sent to the vLLM servers (vllm-http)."
+    )
+    model: str | None = Field(
+        None,
+        description="Path or hub name of the LLM. Default: the bundled small model, or with "
+        "vllm-http the first of the server's models.",
+    )
+    embedder: str = Field("minilm", description="minilm | st:NAME | hf:NAME.")
+    checkpoint: Path = Field(
+        RELEASED / "minilm", description="Folder of the GPO checkpoint (safetensors and card)."
+    )
+    device: str = Field("auto", description="Torch device: auto | cpu | cuda | cuda:N.")
+    context_cache_mb: int = Field(
+        256, ge=1, description="Bytes for cached context keys and values, in MB."
+    )
+    embedding_cache_mb: int = Field(64, ge=1, description="Bytes for cached text vectors, in MB.")
+    max_options: int = Field(64, ge=2, description="Most options of a question.")
+    max_preferences: int = Field(2_000, ge=1, description="Most preferences of a group.")
+    max_questions: int = Field(256, ge=1, description="Most questions in one /predict.")
+    max_responses: int = Field(1_000, ge=1, description="Most responses in one /score.")
+    max_groups: int = Field(64, ge=1, description="Most group_ids in one request.")
+    max_n: int = Field(64, ge=1, description="Most candidates in one /generate.")
+    max_tokens: int = Field(4_096, ge=1, description="Most tokens of one completion.")
+    max_list: int = Field(1_000, ge=1, description="Most groups on one page of a listing.")
+    max_body_mb: float = Field(8.0, gt=0, description="Largest request body, in MB.")
+    max_text_chars: int = Field(32_000, ge=1, description="Longest single text, in characters.")
+    max_candidates_in_flight: int = Field(
+        256, ge=1, description="Candidates drawn at the same time; more are refused with 503."
+    )
+    consensus_weight: float = Field(
+        0.0, ge=0, description="Weight of the candidates' consensus in selection_score."
+    )
+    system_prompt: str | None = Field(
+        None, description="The operator's system prompt, put first in every conversation."
+    )
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Self:
+        if self.generator == "vllm-http" and not self.generator_url:
+            raise ValueError("GPO_GENERATOR=vllm-http needs GPO_GENERATOR_URL, for example "
+                             "http://localhost:8001/v1")
+        if self.generator != "vllm-http" and self.generator_url:
+            raise ValueError(f"GPO_GENERATOR_URL is only read with GPO_GENERATOR=vllm-http, "
+                             f"but GPO_GENERATOR is {self.generator!r}")
+        if not self.store_url.startswith(("sqlite:///", "redis://", "rediss://", "unix://")):
+            raise ValueError("GPO_STORE_URL must start with sqlite:/// or redis://")
+        return self
+
+    @cached_property
+    def generator_urls(self) -> tuple[str, ...]:
+        """The base URLs of the vLLM servers."""
+        return tuple(u.strip().rstrip("/") for u in (self.generator_url or "").split(",") if u)
+
+    @property
+    def bundled_model(self) -> Path:
+        """Folder of the small language model that ships with the project."""
+        return RELEASED / "opinion-lm"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment, with `overrides` on top. Raises SettingsError."""
+    known = {f"GPO_{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith("GPO_") and name.upper() not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"unknown setting {name}{hint}")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValueError as exc:
+        raise SettingsError(str(exc)) from exc
