@@ -1,0 +1,242 @@
+"""Embedders: (prompt, response) pairs to vectors, with an identity that says which vectors.
+
+Owns the template's use, batching, identity and the cache on disk; knows no groups, no scores.
+
+Texts of one batch are padded to a common length. In fp32 on a CPU a vector differs by less than
+2e-7 between batches (measured on texts of 3 to 150 words). Rounding would not help: it would turn
+a difference of 1e-8 across a rounding edge into a whole grid step. So vectors stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from models.embedder_networks import (
+    EmbedderError,
+    Network,
+    load_causal_lm,
+    load_sentence_transformer,
+    minilm_folder,
+    model_folder,
+)
+from models.texts import TEMPLATE, TokenWindow, template
+
+__all__ = [
+    "Embedder",
+    "EmbedderError",
+    "EmbedderInfo",
+    "EmbeddingCache",
+    "embed_cached",
+    "load_embedder",
+    "text_key",
+]
+
+FloatArray = NDArray[np.float32]
+Pair = tuple[str, str]
+
+BATCH_TOKENS = 8192
+CACHE_CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderInfo:
+    """Which vectors an embedder makes. Equal digests mean equal vectors.
+
+    Vectors stay as the model makes them: `pooling` says how, and all-MiniLM-L6-v2 for example
+    ends in `pooling+normalize`, so its vectors have length 1. `layer` is None where the model
+    itself defines its output. Empty `languages` means unknown.
+    """
+
+    id: str
+    digest: str
+    dim: int
+    max_tokens: int
+    pooling: str
+    layer: int | None
+    languages: tuple[str, ...] = ()
+    template: str = TEMPLATE
+
+
+class Embedder:
+    """Embeds the template of (prompt, response) pairs; refuses what it cannot read whole."""
+
+    def __init__(
+        self,
+        info: EmbedderInfo,
+        window: TokenWindow,
+        encode: Callable[[list[str]], FloatArray],
+    ) -> None:
+        self.info = info
+        self._window = window
+        self._encode = encode
+
+    @property
+    def id(self) -> str:
+        """The name that it was loaded by."""
+        return self.info.id
+
+    @property
+    def digest(self) -> str:
+        """sha256 over weights, tokenizer, pooling, layer, template, dtype and max_tokens."""
+        return self.info.digest
+
+    @property
+    def dim(self) -> int:
+        """Length D of a vector."""
+        return self.info.dim
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of a template, special tokens included."""
+        return self.info.max_tokens
+
+    def oversized(self, pairs: Sequence[Pair]) -> list[bool]:
+        """For each pair: is its template longer than `max_tokens`?"""
+        texts = [template(*pair) for pair in pairs]
+        return [length > self.max_tokens for length in self._window.lengths(texts)]
+
+    def clip(self, prompt: str, response: str) -> tuple[str, str, bool]:
+        """The prompt's last 96 and the response's first 152 tokens, and whether text was cut.
+
+        A pair that fits comes back unchanged; the result always fits.
+        """
+        return self._window.clip(prompt, response)
+
+    def embed(self, pairs: Sequence[Pair], *, progress: bool = False) -> FloatArray:
+        """Vectors (n, D) float32, in order. Raises EmbedderError for a text that is too long."""
+        texts = [template(*pair) for pair in pairs]
+        lengths = self._window.lengths(texts)
+        for index, length in enumerate(lengths):
+            if length > self.max_tokens:
+                raise EmbedderError(
+                    f"text {index} has {length} tokens, {self.id} reads {self.max_tokens}; "
+                    "shorten it, or cut it with clip()"
+                )
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        with tqdm(total=len(texts), desc="embed", unit="text", disable=not progress) as bar:
+            for batch in _batches(lengths):
+                vectors[batch] = self._encode([texts[i] for i in batch])
+                bar.update(len(batch))
+        if not np.isfinite(vectors).all():
+            raise EmbedderError(f"{self.id} made a vector that is not finite")
+        return vectors
+
+
+def load_embedder(spec: str, *, device: str = "cpu", dtype: str = "float32") -> Embedder:
+    """Load `minilm`, `st:NAME` or `hf:NAME`, where NAME is a folder or a hub name.
+
+    `hf:NAME#layer=K` takes hidden layer K of a causal LM (default -1, the last), mean-pooled over
+    the tokens. Raises EmbedderError.
+    """
+    kind, _, name = spec.partition(":")
+    if spec == "minilm":
+        network = load_sentence_transformer(minilm_folder(), device=device, dtype=dtype)
+        return _build(spec, network, dtype, languages=("en",))
+    if kind == "st" and name:
+        network = load_sentence_transformer(model_folder(name), device=device, dtype=dtype)
+        return _build(spec, network, dtype)
+    if kind == "hf" and name:
+        name, _, option = name.partition("#")
+        layer = _layer(option, spec)
+        folder = model_folder(name)
+        return _build(spec, load_causal_lm(folder, layer=layer, device=device, dtype=dtype), dtype)
+    raise EmbedderError(f"unknown embedder {spec!r} (GPO_EMBEDDER): minilm, st:NAME or hf:NAME")
+
+
+def embed_cached(
+    embedder: Embedder, pairs: Sequence[Pair], cache_dir: Path | str, *, progress: bool = True
+) -> FloatArray:
+    """Vectors (n, D) of `pairs`; each text is embedded once and then read from `cache_dir`."""
+    cache = EmbeddingCache(cache_dir, embedder)
+    wanted = {text_key(*pair): pair for pair in pairs}
+    missing = [key for key in wanted if key not in cache.vectors]
+    with tqdm(total=len(missing), desc="embed", unit="text", disable=not progress) as bar:
+        for start in range(0, len(missing), CACHE_CHUNK):
+            keys = missing[start : start + CACHE_CHUNK]
+            cache.add(keys, embedder.embed([wanted[key] for key in keys]))
+            bar.update(len(keys))
+    if not pairs:
+        return np.empty((0, embedder.dim), dtype=np.float32)
+    return np.stack([cache.vectors[text_key(*pair)] for pair in pairs])
+
+
+class EmbeddingCache:
+    """Vectors on disk, by embedder digest and text; holds no text.
+
+    Every addition is one new file, written whole: a killed run leaves nothing half-written, and
+    several processes may share a folder.
+    """
+
+    def __init__(self, folder: Path | str, embedder: Embedder) -> None:
+        self._folder = Path(folder) / embedder.digest[:16]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.vectors: dict[str, FloatArray] = {}
+        for file in sorted(self._folder.glob("*.npz")):
+            with np.load(file) as shard:
+                self.vectors.update(zip(shard["keys"].tolist(), shard["vectors"], strict=True))
+
+    def add(self, keys: Sequence[str], vectors: FloatArray) -> None:
+        """Keep vectors (n, D) under their keys."""
+        file = self._folder / f"{uuid.uuid4().hex}.npz"
+        temporary = file.with_suffix(".part")
+        with temporary.open("wb") as handle:
+            np.savez(handle, keys=np.array(keys), vectors=vectors)
+        temporary.replace(file)
+        self.vectors.update(zip(keys, vectors, strict=True))
+
+
+def text_key(prompt: str, response: str) -> str:
+    """Digest of a pair's template: equal keys mean equal embedded text."""
+    return hashlib.sha256(template(prompt, response).encode()).hexdigest()[:32]
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices by falling length, so that a batch pads little and the largest comes first."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        size = max(1, BATCH_TOKENS // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _build(spec: str, network: Network, dtype: str, *, languages: tuple[str, ...] = ()) -> Embedder:
+    described = {
+        "weights": network.weights_digest,
+        "pooling": network.pooling,
+        "layer": network.layer,
+        "max_tokens": network.max_tokens,
+        "template": TEMPLATE,
+        "dtype": dtype,
+    }
+    info = EmbedderInfo(
+        id=spec,
+        digest=hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest(),
+        dim=network.dim,
+        max_tokens=network.max_tokens,
+        pooling=network.pooling,
+        layer=network.layer,
+        languages=languages,
+    )
+    return Embedder(info, TokenWindow(network.tokenizer, network.max_tokens), network.encode)
+
+
+def _layer(option: str, spec: str) -> int:
+    if not option:
+        return -1
+    key, _, value = option.partition("=")
+    try:
+        if key == "layer":
+            return int(value)
+    except ValueError:
+        pass
+    raise EmbedderError(f"cannot read {spec!r} (GPO_EMBEDDER): write hf:NAME#layer=-1")
