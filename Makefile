@@ -1,0 +1,59 @@
+# Needs Python 3.11 or newer, git and make. The environment is ./.venv; pip's own variables, such as
+# PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS, are honoured because they are passed on as they are.
+
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first Python that can make the environment. 3.11 and 3.12 come first: the wheel with a
+# redis-server for the tests exists for these two.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python3.14; do \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& command -v "$$p" && break; done)
+
+RUNTIME := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+
+.PHONY: help install demo serve test check lint bench clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What `gpo` needs to run.
+$(RUNTIME): pyproject.toml constraints.txt
+	@"$(or $(PYTHON),python3)" scripts/environment.py .
+	@touch $@
+
+# The same with the tools for the tests.
+$(DEV): pyproject.toml constraints.txt
+	@"$(or $(PYTHON),python3)" scripts/environment.py '.[dev]'
+	@touch $(RUNTIME) $@
+
+install: $(DEV) ## create ./.venv with everything for development
+
+demo: $(RUNTIME) ## start the service, register two groups, compare what they would say
+	@$(BIN)/python -m service demo
+
+serve: $(RUNTIME) ## start the service on http://127.0.0.1:8000 (settings from GPO_* variables)
+	@$(BIN)/python -m service serve
+
+test: $(DEV) ## run the whole suite but for the tests on real vLLM
+	$(BIN)/python -m pytest -m "not vllm"
+
+lint: $(DEV) ## format, ruff, mypy --strict, import contracts
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+check: lint test ## what a commit must pass: lint and test
+
+bench: $(DEV) ## run every benchmark; each writes JSON to benchmarks/results/
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean: ## remove caches and build output
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find service models tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## also remove the environment
+	rm -rf $(VENV)
