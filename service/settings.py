@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
@@ -28,6 +29,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    allow_no_auth: bool = Field(
+        False, description="Listen beyond loopback although clients need no key."
+    )
     store_url: str = Field(
         "sqlite:///gpo.db",
         description="Where groups are kept: sqlite:///relative, sqlite:////absolute, redis://….",
@@ -68,6 +72,9 @@ class Settings(BaseSettings):
     max_candidates_in_flight: int = Field(
         256, ge=1, description="Candidates drawn at the same time; more are refused with 503."
     )
+    max_timeout_s: float = Field(
+        600.0, gt=0, description="Longest timeout_s of one /generate, in seconds."
+    )
     consensus_weight: float = Field(
         0.0, ge=0, description="Weight of the candidates' consensus in selection_score."
     )
@@ -78,11 +85,20 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _combinations(self) -> Self:
         if self.generator == "vllm-http" and not self.generator_url:
-            raise ValueError("GPO_GENERATOR=vllm-http needs GPO_GENERATOR_URL, for example "
-                             "http://localhost:8001/v1")
+            raise ValueError(
+                "GPO_GENERATOR=vllm-http needs GPO_GENERATOR_URL, for example "
+                "http://localhost:8001/v1"
+            )
         if self.generator != "vllm-http" and self.generator_url:
-            raise ValueError(f"GPO_GENERATOR_URL is only read with GPO_GENERATOR=vllm-http, "
-                             f"but GPO_GENERATOR is {self.generator!r}")
+            raise ValueError(
+                f"GPO_GENERATOR_URL is only read with GPO_GENERATOR=vllm-http, "
+                f"but GPO_GENERATOR is {self.generator!r}"
+            )
+        if self.max_n > self.max_candidates_in_flight:
+            raise ValueError(
+                f"GPO_MAX_N ({self.max_n}) must not be above "
+                f"GPO_MAX_CANDIDATES_IN_FLIGHT ({self.max_candidates_in_flight})"
+            )
         if not self.store_url.startswith(("sqlite:///", "redis://", "rediss://", "unix://")):
             raise ValueError("GPO_STORE_URL must start with sqlite:/// or redis://")
         return self
@@ -108,5 +124,13 @@ def load_settings(**overrides: object) -> Settings:
             raise SettingsError(f"unknown setting {name}{hint}")
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
-    except ValueError as exc:
-        raise SettingsError(str(exc)) from exc
+    except ValidationError as exc:
+        raise SettingsError("; ".join(_explain(error) for error in exc.errors())) from exc
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One fault in one line, without the value: it may be a secret."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    return f"GPO_{str(error['loc'][0]).upper()}: {message}"

@@ -1,0 +1,42 @@
+"""Bounded admission: places for candidates in flight, refused early when none is free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.core.errors import Overloaded
+
+
+class Admission:
+    """Counts places. Used from one event loop only, so it needs no lock."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._taken = 0
+        self._draining = False
+
+    @property
+    def taken(self) -> int:
+        """Places in use now."""
+        return self._taken
+
+    def drain(self) -> None:
+        """Refuse everything from now on."""
+        self._draining = True
+
+    @contextmanager
+    def reserve(self, places: int) -> Iterator[None]:
+        """Hold `places` while the block runs. Raises Overloaded at once when they are not free."""
+        if self._draining:
+            raise Overloaded("The service is shutting down.")
+        if self._taken + places > self._capacity:
+            raise Overloaded(
+                f"{self._taken} of {self._capacity} candidates are being drawn; "
+                f"{places} more do not fit now."
+            )
+        self._taken += places
+        try:
+            yield
+        finally:
+            self._taken -= places

@@ -1,0 +1,173 @@
+"""Whose preferences a request is about, and their embedded context.
+
+Loads stored groups or takes preferences sent inline; both end in the same embedding path and in a
+digest of the content, so that the answer cannot tell them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from service.core.domain import (
+    Context,
+    ContextItem,
+    EmbedderIdentity,
+    FloatArray,
+    Group,
+    Preference,
+)
+from service.core.errors import ScorerFailed
+from service.core.faults import Faults
+from service.core.limits import Limits
+from service.core.ports import Embedder, GroupStore
+from service.core.texts import check_fits, place_preferences
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Stored groups by their ids, or preferences sent with the request (then no ids)."""
+
+    group_ids: tuple[str, ...] = ()
+    preferences: tuple[Preference, ...] | None = None
+    many: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        group_id: str | None,
+        group_ids: Sequence[str] | None,
+        preferences: Sequence[Preference] | None,
+        limits: Limits,
+    ) -> Self:
+        """Exactly one of the three. Raises InvalidInput, InputTooLarge."""
+        faults = Faults()
+        given = {
+            "/group_id": group_id is not None,
+            "/group_ids": group_ids is not None,
+            "/preferences": preferences is not None,
+        }
+        if sum(given.values()) != 1:
+            detail = "give exactly one of group_id, group_ids, preferences"
+            for pointer in [p for p, is_given in given.items() if is_given] or ["/group_id"]:
+                faults.wrong(pointer, detail)
+        if group_ids is not None:
+            faults.cap("/group_ids", len(group_ids), limits.groups, "groups")
+            if not group_ids:
+                faults.wrong("/group_ids", "at least 1 group")
+            if len(set(group_ids)) < len(group_ids):
+                faults.wrong("/group_ids", "the same group twice")
+        faults.check()
+        ids = (group_id,) if group_id is not None else tuple(group_ids or ())
+        inline = None if preferences is None else tuple(preferences)
+        return cls(group_ids=ids, preferences=inline, many=group_ids is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupContext:
+    """What a request needs to know of a group. Inline preferences have no id and no version."""
+
+    group_id: str | None
+    group_version: int | None
+    description: str | None
+    preferences: tuple[Preference, ...]
+    context: Context
+
+
+def embedder_label(identity: EmbedderIdentity) -> str:
+    """The embedder as a stored group names it."""
+    return f"{identity.id}@{identity.digest[:12]}"
+
+
+class Contexts:
+    """Gives each group of a request its context, embedding what is not cached yet."""
+
+    def __init__(self, store: GroupStore, embedder: Embedder, limits: Limits) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._limits = limits
+        self._locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
+
+    async def load(self, tenant: str, target: Target) -> list[GroupContext]:
+        """The groups of `target`, in its order. Raises GroupNotFound, InvalidInput."""
+        if target.preferences is not None:
+            return [await self._inline(tenant, target.preferences)]
+        groups = await asyncio.gather(*(self._store.get(tenant, i) for i in target.group_ids))
+        return [await self._stored(tenant, group) for group in groups]
+
+    async def _inline(self, tenant: str, preferences: tuple[Preference, ...]) -> GroupContext:
+        placed = place_preferences(preferences, at="/preferences")
+        await check_fits(placed, self._embedder, self._limits)
+        vectors = await self._embed([(p.prompt, p.response) for p in placed])
+        context = self._context(tenant, preferences, vectors)
+        return GroupContext(None, None, None, preferences, context)
+
+    async def _stored(self, tenant: str, group: Group) -> GroupContext:
+        lock = self._locks.setdefault((tenant, group.id, group.version), asyncio.Lock())
+        async with lock:
+            vectors = await self._vectors(tenant, group)
+        context = self._context(tenant, group.preferences, vectors)
+        return GroupContext(group.id, group.version, group.description, group.preferences, context)
+
+    async def _vectors(self, tenant: str, group: Group) -> FloatArray:
+        identity = self._embedder.identity
+        shape = (group.context_tokens, identity.dim)
+        if not group.preferences:
+            return np.zeros((0, identity.dim), dtype=np.float32)
+        cached = await self._store.get_vectors(tenant, group.id, group.version, identity.digest)
+        if cached is not None and cached.shape == shape:
+            return cached
+        pairs = [(p.prompt, response) for p in group.preferences for response in p.responses]
+        if group.embedder != embedder_label(identity):
+            # Written under another embedder, which may have read longer texts than this one.
+            pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
+        vectors = await self._embed(pairs)
+        await self._store.put_vectors(tenant, group.id, group.version, identity.digest, vectors)
+        return vectors
+
+    async def _embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        if not pairs:
+            return np.zeros((0, self._embedder.identity.dim), dtype=np.float32)
+        return await embed_finite(self._embedder, pairs)
+
+    def _context(
+        self, tenant: str, preferences: tuple[Preference, ...], vectors: FloatArray
+    ) -> Context:
+        items: list[ContextItem] = []
+        start = 0
+        for preference in preferences:
+            stop = start + len(preference.responses)
+            values = np.asarray(preference.values, dtype=np.float32)
+            items.append(
+                ContextItem(preference.kind, vectors[start:stop], values, preference.weight)
+            )
+            start = stop
+        digest = _digest(tenant, self._embedder.identity.digest, preferences)
+        return Context(digest, tuple(items))
+
+
+def clip_all(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Every pair cut to what the embedder reads."""
+    return [embedder.clip(prompt, response)[:2] for prompt, response in pairs]
+
+
+async def embed_finite(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+    """Vectors (n, D); a vector that is not finite never reaches the scorer. Raises ScorerFailed."""
+    vectors = await embedder.embed(pairs)
+    if not np.isfinite(vectors).all():
+        raise ScorerFailed("The embedder gave a vector that is not finite.")
+    return vectors
+
+
+def _digest(tenant: str, embedder_digest: str, preferences: Sequence[Preference]) -> str:
+    content = [[p.kind, p.prompt, list(p.responses), list(p.values), p.weight] for p in preferences]
+    text = json.dumps([tenant, embedder_digest, content], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
