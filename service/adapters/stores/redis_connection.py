@@ -1,0 +1,183 @@
+"""One Redis server: connections, time limits, the breaker, and what server is acceptable.
+
+Knows no groups. Every error of redis-py leaves here as StoreUnavailable, without a password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.adapters.stores.breaker import Breaker
+from service.core.errors import StoreUnavailable
+
+SCHEMA_VERSION = 1
+SCHEMA_KEY = "gpo:schema"
+PROBE_KEY = "gpo:probe"
+MIN_SERVER = (6, 2)
+_MAX_CONNECTIONS = 32
+
+
+class RedisConnection:
+    """A pool of connections to one server that fails fast while it is down and heals by itself.
+
+    A command is sent once: redis-py's own retries are off, since a write whose answer got lost
+    would be done twice.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._address = _address(url)
+        self._client = aioredis.Redis.from_pool(_pool(url, timeout_s))
+        self._scripts: dict[str, Any] = {}
+        self._breaker = Breaker()
+        self._verified = False
+        self._closed = False
+
+    async def run(self, script: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
+        """The answer of a Lua script. Raises StoreUnavailable."""
+        loaded = self._scripts.get(script)
+        if loaded is None:
+            loaded = self._scripts[script] = self._client.register_script(script)
+        return await self.call(lambda client: loaded(keys=keys, args=args, client=client))
+
+    async def call(self, command: Callable[[aioredis.Redis], Awaitable[Any]]) -> Any:
+        """The answer to one command. Raises StoreUnavailable."""
+        if self._closed:
+            raise StoreUnavailable("The group store is closed.")
+        if not self._breaker.allows():
+            raise StoreUnavailable("Redis did not answer a moment ago; trying again shortly.")
+        with self._translated():
+            # The whole call is bounded: a wait for a connection, the connection's handshake
+            # and the command itself could each use up a socket timeout.
+            async with asyncio.timeout(self._timeout_s * 1.25):
+                if not self._verified:
+                    await self._verify()
+                return await command(self._client)
+
+    async def check(self) -> None:
+        """Read and write for real, and look at the server again. Raises StoreUnavailable."""
+        self._verified = False
+        try:
+            await self.call(lambda client: client.set(PROBE_KEY, "1", ex=60))
+        except StoreUnavailable as exc:
+            raise StoreUnavailable(f"{exc} [{self._address}]") from exc
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        with self._translated():
+            await self._client.aclose()
+
+    async def _verify(self) -> None:
+        """Refuse a server that cannot keep groups, and data of a newer release."""
+        info: dict[str, Any] = await self._client.info("server")
+        _refuse_server(str(info["redis_version"]), str(info.get("redis_mode")))
+        memory: dict[str, Any] = await self._client.info("memory")
+        policy = str(memory.get("maxmemory_policy", ""))
+        if memory.get("maxmemory") and policy.startswith("allkeys"):
+            raise StoreUnavailable(
+                f"Redis has maxmemory-policy {policy}, which evicts groups; use volatile-ttl."
+            )
+        await self._client.set(SCHEMA_KEY, SCHEMA_VERSION, nx=True)
+        schema = int(await self._client.get(SCHEMA_KEY) or 0)
+        if schema > SCHEMA_VERSION:
+            raise StoreUnavailable(
+                f"The data in Redis have schema {schema}, this release knows {SCHEMA_VERSION}: "
+                "they were written by a newer release."
+            )
+        self._verified = True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError) as exc:
+            # Whoever answers next may be another server: look at it before using it.
+            self._verified = False
+            self._breaker.failed()
+            raise StoreUnavailable(_outage(exc)) from exc
+        except (RedisError, ValueError) as exc:
+            self._verified = False
+            self._breaker.succeeded()
+            raise StoreUnavailable(_refusal(exc)) from exc
+        except StoreUnavailable:
+            self._breaker.succeeded()
+            raise
+        else:
+            self._breaker.succeeded()
+
+
+def _outage(exc: Exception) -> str:
+    match exc:
+        case AuthenticationError():
+            return "Redis refuses the user name or password."
+        case BusyLoadingError():
+            return "Redis is still loading its data."
+        case RedisTimeoutError() | TimeoutError():
+            return "Redis does not answer in time; a write may or may not have been done."
+        case _:
+            return "Redis cannot be reached."
+
+
+def _refusal(exc: Exception) -> str:
+    match exc:
+        case ReadOnlyError():
+            return "Redis is a read-only replica; the store needs the primary."
+        case OutOfMemoryError():
+            return "Redis is out of memory; nothing was written."
+        case NoPermissionError():
+            return "Redis does not permit this user the commands that the store needs."
+        case _:
+            return "Redis refuses the command."
+
+
+def _refuse_server(version: str, mode: str) -> None:
+    if mode == "cluster":
+        raise StoreUnavailable("Redis runs in cluster mode; the store needs a single primary.")
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_SERVER:
+        raise StoreUnavailable(f"Redis is at version {version}; the store needs 6.2 or newer.")
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{place}{parts.path}"
+
+
+def _pool(url: str, timeout_s: float) -> aioredis.BlockingConnectionPool:
+    try:
+        # Options in the URL would win over ours; retry_on_timeout, say, would repeat writes.
+        for option in parse_qs(urlsplit(url).query):
+            if option != "db" and not option.startswith("ssl_"):
+                raise StoreUnavailable(
+                    f"The store URL has the option {option[:40]!r}: only db and ssl_… are allowed."
+                )
+        return aioredis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=timeout_s,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+    except ValueError as exc:
+        raise StoreUnavailable("The store URL is not a Redis URL (redis://host:port/db).") from exc

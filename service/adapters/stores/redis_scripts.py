@@ -1,0 +1,123 @@
+"""The Lua scripts of the Redis store: each one is a whole transaction.
+
+A script checks first and writes last. The first write of each is a command that Redis refuses
+when memory is full (HINCRBY or HSET, not DEL): Redis makes that check before a script's first
+write alone, so a script is refused as a whole or runs to its end.
+
+Keys of one tenant, all under one hash tag:
+    gpo:{tenant}:index               sorted set of ids, every score 0
+    gpo:{tenant}:versions            hash: id -> last version given out; outlives the group
+    gpo:{tenant}:group:ID            hash: version, head, created_at, updated_at
+    gpo:{tenant}:preferences:ID      list of JSON preferences
+    gpo:{tenant}:vectors:ID          hash: version, digest, rows, dim, data; expires
+    gpo:{tenant}:idempotency:KEY     hash: digest and the group as it was created; expires
+"""
+
+from __future__ import annotations
+
+# unpack() is bounded by Lua's stack, hence the slices.
+_PUSH = """
+local function push(key, first)
+  for at = first, #ARGV, 1000 do
+    redis.call('RPUSH', key, unpack(ARGV, at, math.min(at + 999, #ARGV)))
+  end
+end
+"""
+
+# KEYS: group, preferences, vectors, versions, index[, idempotency]
+# ARGV: id, 'create' | 'put' | 'put-new', version to match or '', now, head,
+#       payload digest, idempotency TTL in ms, preferences…
+WRITE = (
+    _PUSH
+    + """
+local group, preferences, vectors, versions, index, seen = unpack(KEYS)
+local id, mode, match, now, head, digest, ttl = unpack(ARGV, 1, 7)
+if seen then
+  local old = redis.call('HMGET', seen, 'digest', 'id', 'version', 'head', 'preferences',
+                         'created_at')
+  if old[1] and old[1] ~= digest then return {'key_reused'} end
+  if old[1] then return {'replayed', old[2], old[3], old[4], old[5], old[6]} end
+end
+local current = redis.call('HGET', group, 'version')
+if current and mode == 'create' then return {'exists'} end
+if current and mode == 'put-new' then return {'not_new', current} end
+if match ~= '' and match ~= current then return {'mismatch', current} end
+
+local version = redis.call('HINCRBY', versions, id, 1)
+local created = now
+if current then created = redis.call('HGET', group, 'created_at') end
+redis.call('HSET', group, 'version', version, 'head', head,
+           'created_at', created, 'updated_at', now)
+redis.call('DEL', preferences, vectors)
+push(preferences, 8)
+redis.call('ZADD', index, 0, id)
+if seen then
+  redis.call('HSET', seen, 'digest', digest, 'id', id, 'version', version, 'head', head,
+             'preferences', '[' .. table.concat(ARGV, ',', 8) .. ']', 'created_at', now)
+  redis.call('PEXPIRE', seen, ttl)
+end
+return {current and 'replaced' or 'created', version, created}
+"""
+)
+
+# KEYS: group, preferences, vectors, versions
+# ARGV: id, version to match or '', most preferences, now, preferences…
+APPEND = (
+    _PUSH
+    + """
+local group, preferences, vectors, versions = unpack(KEYS)
+local id, match, most, now = unpack(ARGV, 1, 4)
+local current = redis.call('HGET', group, 'version')
+if not current then return {'missing'} end
+if match ~= '' and match ~= current then return {'mismatch', current} end
+local held = redis.call('LLEN', preferences)
+if held + #ARGV - 4 > tonumber(most) then return {'too_many', held} end
+
+local version = redis.call('HINCRBY', versions, id, 1)
+redis.call('HSET', group, 'version', version, 'updated_at', now)
+redis.call('DEL', vectors)
+push(preferences, 5)
+local row = redis.call('HMGET', group, 'version', 'head', 'created_at', 'updated_at')
+return {'appended', row[1], row[2], row[3], row[4], redis.call('LRANGE', preferences, 0, -1)}
+"""
+)
+
+# KEYS: group, preferences, for each id
+READ = """
+local found = {}
+for at = 1, #KEYS, 2 do
+  local row = redis.call('HMGET', KEYS[at], 'version', 'head', 'created_at', 'updated_at')
+  if row[1] then
+    row[5] = redis.call('LRANGE', KEYS[at + 1], 0, -1)
+    found[#found + 1] = row
+  else
+    found[#found + 1] = false
+  end
+end
+return found
+"""
+
+# KEYS: group, preferences, vectors, index
+# ARGV: id, version to match or ''
+DELETE = """
+local group, preferences, vectors, index = unpack(KEYS)
+local id, match = unpack(ARGV)
+local current = redis.call('HGET', group, 'version')
+if not current then return {'missing'} end
+if match ~= '' and match ~= current then return {'mismatch', current} end
+redis.call('DEL', group, preferences, vectors)
+redis.call('ZREM', index, id)
+return {'deleted'}
+"""
+
+# KEYS: group, vectors
+# ARGV: version, digest, rows, dim, data, TTL in ms
+PUT_VECTORS = """
+local group, vectors = unpack(KEYS)
+local version, digest, rows, dim, data, ttl = unpack(ARGV)
+if redis.call('HGET', group, 'version') ~= version then return 0 end
+redis.call('HSET', vectors, 'version', version, 'digest', digest,
+           'rows', rows, 'dim', dim, 'data', data)
+redis.call('PEXPIRE', vectors, ttl)
+return 1
+"""

@@ -1,0 +1,246 @@
+"""Groups in Redis: the store of record for several hosts, and the cache of what is derived.
+
+Every change is one Lua script (`redis_scripts`), so it is atomic and never done halfway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from service.adapters.stores import codec, redis_scripts, refusals
+from service.adapters.stores.cursors import decode_cursor, encode_cursor
+from service.adapters.stores.redis_connection import RedisConnection
+from service.core.domain import FloatArray, Group, GroupDraft, GroupPage, Preference
+from service.core.errors import GroupExists, GroupNotFound
+from service.core.ports import Idempotency
+
+# Shorter than the idempotency keys' day: volatile-ttl evicts what expires first, and vectors
+# can be made again.
+_VECTORS_TTL_MS = 6 * 3_600_000
+# Redis serves one command at a time; a value above this would hold up everyone else's.
+_VECTORS_MAX_BYTES = 32 * 1024 * 1024
+_GROUPS_PER_READ = 20
+
+
+class RedisStore:
+    """A GroupStore over one Redis server, version 6.2 or newer, not in cluster mode."""
+
+    def __init__(
+        self, url: str, *, timeout_s: float = 2.0, idempotency_ttl_s: float = 86_400.0
+    ) -> None:
+        """Name the server; the first call connects. Raises StoreUnavailable for a wrong URL."""
+        self._redis = RedisConnection(url, timeout_s=timeout_s)
+        self._idempotency_ttl_ms = int(idempotency_ttl_s * 1000)
+
+    async def create(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        *,
+        embedder: str,
+        idempotency: Idempotency | None = None,
+    ) -> Group:
+        """Add a group; see the port."""
+        group, _ = await self._put(
+            tenant, group_id, draft, embedder, mode="create", idempotency=idempotency
+        )
+        return group
+
+    async def put(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        *,
+        embedder: str,
+        if_match: int | None = None,
+        create_only: bool = False,
+    ) -> tuple[Group, bool]:
+        """Create or replace; see the port."""
+        mode = "put-new" if create_only else "put"
+        return await self._put(tenant, group_id, draft, embedder, mode=mode, if_match=if_match)
+
+    async def _put(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        embedder: str,
+        *,
+        mode: str,
+        if_match: int | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> tuple[Group, bool]:
+        keys = _keys(tenant, group_id, "group", "preferences", "vectors")
+        keys += _keys(tenant, None, "versions", "index")
+        digest = ""
+        if idempotency is not None:
+            keys += _keys(tenant, idempotency.key, "idempotency")
+            digest = idempotency.payload_digest
+        head, now = codec.encode_head(draft, embedder=embedder), codec.now()
+        preferences = codec.encode_preferences(draft.preferences)
+        ttl_ms = self._idempotency_ttl_ms
+        args = [group_id, mode, _match(if_match), now, head, digest, ttl_ms, *preferences]
+        match await self._redis.run(redis_scripts.WRITE, keys, args):
+            case [b"created" | b"replaced" as outcome, version, created]:
+                record = codec.Record(group_id, version, head, preferences, created.decode(), now)
+                return codec.decode_group(record), outcome == b"created"
+            case [b"replayed", *fields]:
+                return _replayed(fields), False
+            case [b"key_reused"]:
+                raise refusals.key_reused()
+            case [b"not_new", actual]:
+                raise refusals.not_new(group_id, int(actual))
+            case [b"exists"]:
+                raise GroupExists(group_id)
+            case other:
+                raise _refused(other, group_id, if_match)
+
+    async def append(
+        self,
+        tenant: str,
+        group_id: str,
+        preferences: Sequence[Preference],
+        *,
+        max_preferences: int,
+        if_match: int | None = None,
+    ) -> Group:
+        """Add preferences at the end; see the port."""
+        added = codec.encode_preferences(preferences)
+        keys = _keys(tenant, group_id, "group", "preferences", "vectors")
+        keys += _keys(tenant, None, "versions")
+        args = [group_id, _match(if_match), max_preferences, codec.now(), *added]
+        match await self._redis.run(redis_scripts.APPEND, keys, args):
+            case [b"appended", *row]:
+                return codec.decode_group(_record(group_id, row))
+            case [b"too_many", held]:
+                raise refusals.too_many(held, len(added), max_preferences)
+            case other:
+                raise _refused(other, group_id, if_match)
+
+    async def get(self, tenant: str, group_id: str) -> Group:
+        """The newest version; see the port."""
+        for group in await self._read(tenant, [group_id]):
+            return group
+        raise GroupNotFound(group_id)
+
+    async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
+        """The group that this key created before; see the port."""
+        (key,) = _keys(tenant, idempotency.key, "idempotency")
+        fields = ["digest", "id", "version", "head", "preferences", "created_at"]
+        digest, *rest = await self._redis.call(lambda client: client.hmget(key, fields))
+        if digest is None:
+            return None
+        if digest.decode() != idempotency.payload_digest:
+            raise refusals.key_reused()
+        return _replayed(rest)
+
+    async def list(self, tenant: str, *, limit: int, cursor: str | None = None) -> GroupPage:
+        """Groups in the order of their ids; see the port.
+
+        A group that is deleted while the page is read is left out of it.
+        """
+        start = "-" if cursor is None else f"({decode_cursor(cursor)}"
+        (index,) = _keys(tenant, None, "index")
+        found = await self._redis.call(
+            lambda client: client.zrangebylex(index, start, "+", start=0, num=limit + 1)
+        )
+        ids = [member.decode() for member in found]
+        groups: tuple[Group, ...] = ()
+        for at in range(0, min(limit, len(ids)), _GROUPS_PER_READ):
+            groups += await self._read(tenant, ids[at : min(at + _GROUPS_PER_READ, limit)])
+        return GroupPage(groups, encode_cursor(ids[limit - 1]) if len(ids) > limit else None)
+
+    async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
+        """Remove a group and everything derived from it; see the port."""
+        keys = _keys(tenant, group_id, "group", "preferences", "vectors")
+        keys += _keys(tenant, None, "index")
+        answer = await self._redis.run(redis_scripts.DELETE, keys, [group_id, _match(if_match)])
+        if answer != [b"deleted"]:
+            raise _refused(answer, group_id, if_match)
+
+    async def get_vectors(
+        self, tenant: str, group_id: str, version: int, embedder_digest: str
+    ) -> FloatArray | None:
+        """Cached context vectors; see the port."""
+        (key,) = _keys(tenant, group_id, "vectors")
+        fields = ["version", "digest", "rows", "dim", "data"]
+        row = await self._redis.call(lambda client: client.hmget(key, fields))
+        if row[:2] != [str(version).encode(), embedder_digest.encode()] or None in row:
+            return None
+        return codec.decode_vectors(codec.VectorRecord(int(row[2]), int(row[3]), row[4]))
+
+    async def put_vectors(
+        self, tenant: str, group_id: str, version: int, embedder_digest: str, vectors: FloatArray
+    ) -> None:
+        """Cache context vectors, unless they are larger than 32 MB; see the port."""
+        encoded = codec.encode_vectors(vectors)
+        if len(encoded.data) > _VECTORS_MAX_BYTES:
+            return
+        await self._redis.run(
+            redis_scripts.PUT_VECTORS,
+            _keys(tenant, group_id, "group", "vectors"),
+            [version, embedder_digest, encoded.rows, encoded.dim, encoded.data, _VECTORS_TTL_MS],
+        )
+
+    async def check(self) -> None:
+        """Read and write one key for real; see the port."""
+        await self._redis.check()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.close()
+
+    async def _read(self, tenant: str, ids: Sequence[str]) -> tuple[Group, ...]:
+        """Those of the groups that exist, each as of one instant."""
+        keys = [key for one in ids for key in _keys(tenant, one, "group", "preferences")]
+        rows = await self._redis.run(redis_scripts.READ, keys)
+        return tuple(
+            codec.decode_group(_record(group_id, row))
+            for group_id, row in zip(ids, rows, strict=True)
+            if row is not None
+        )
+
+
+def _keys(tenant: str, name: str | None, *parts: str) -> list[str]:
+    # Quoted, so that a brace in the tenant's name cannot end the hash tag.
+    prefix = f"gpo:{{{quote(tenant, safe='')}}}"
+    suffix = "" if name is None else f":{name}"
+    return [f"{prefix}:{part}{suffix}" for part in parts]
+
+
+def _match(if_match: int | None) -> str:
+    return "" if if_match is None else str(if_match)
+
+
+def _record(group_id: str, row: Sequence[Any]) -> codec.Record:
+    version, head, created_at, updated_at, preferences = row
+    return codec.Record(
+        group_id=group_id,
+        version=int(version),
+        head=head.decode(),
+        preferences=tuple(text.decode() for text in preferences),
+        created_at=created_at.decode(),
+        updated_at=updated_at.decode(),
+    )
+
+
+def _replayed(fields: Sequence[bytes]) -> Group:
+    group_id, version, head, preferences, created_at = (field.decode() for field in fields)
+    encoded = codec.split_preferences(preferences)
+    return codec.decode_group(
+        codec.Record(group_id, int(version), head, encoded, created_at, created_at)
+    )
+
+
+def _refused(answer: Sequence[Any], group_id: str, if_match: int | None) -> Exception:
+    match answer:
+        case [b"mismatch", actual] if if_match is not None:
+            return refusals.wrong_version(
+                group_id, if_match, None if actual is None else int(actual)
+            )
+        case _:
+            return GroupNotFound(group_id)

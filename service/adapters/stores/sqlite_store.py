@@ -1,0 +1,237 @@
+"""Groups in one SQLite file: the store for a single host, without a server to run.
+
+SQLite blocks, so nothing here runs on the event loop: one thread writes, a few read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from service.adapters.stores import codec, refusals
+from service.adapters.stores import sqlite_rows as rows
+from service.adapters.stores.cursors import decode_cursor, encode_cursor
+from service.adapters.stores.sqlite_database import Database
+from service.core.domain import FloatArray, Group, GroupDraft, GroupPage, Preference
+from service.core.errors import GroupExists, StoreUnavailable
+from service.core.ports import Idempotency
+
+T = TypeVar("T")
+_READERS = 4
+
+
+class SqliteStore:
+    """A GroupStore over one file. Several processes of one host may share the file."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float = 5.0,
+        idempotency_ttl_s: float = 86_400.0,
+    ) -> None:
+        """Open or create the file and bring its schema up to date. Raises StoreUnavailable."""
+        self._database = Database(path, busy_timeout_s=busy_timeout_s)
+        self._idempotency_ttl_s = idempotency_ttl_s
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="gpo-store-write")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="gpo-store-read")
+        self._closed = False
+
+    async def create(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        *,
+        embedder: str,
+        idempotency: Idempotency | None = None,
+    ) -> Group:
+        """Add a group; see the port."""
+
+        def work(conn: sqlite3.Connection) -> Group:
+            if idempotency is not None:
+                made_before = rows.find_idempotent(conn, tenant, idempotency)
+                if made_before is not None:
+                    return made_before
+            if rows.find(conn, tenant, group_id) is not None:
+                raise GroupExists(group_id)
+            record = rows.insert(conn, tenant, group_id, draft, embedder)
+            if idempotency is not None:
+                rows.remember(conn, tenant, idempotency, record, self._idempotency_ttl_s)
+            return codec.decode_group(record)
+
+        return await self._write(work)
+
+    async def put(
+        self,
+        tenant: str,
+        group_id: str,
+        draft: GroupDraft,
+        *,
+        embedder: str,
+        if_match: int | None = None,
+        create_only: bool = False,
+    ) -> tuple[Group, bool]:
+        """Create or replace; see the port."""
+
+        def work(conn: sqlite3.Connection) -> tuple[Group, bool]:
+            row = rows.find(conn, tenant, group_id)
+            if row is not None and create_only:
+                raise refusals.not_new(group_id, row["version"])
+            rows.check_match(group_id, if_match, row)
+            if row is None:
+                record = rows.insert(conn, tenant, group_id, draft, embedder)
+            else:
+                record = rows.replace(conn, tenant, row, draft, embedder)
+            return codec.decode_group(record), row is None
+
+        return await self._write(work)
+
+    async def append(
+        self,
+        tenant: str,
+        group_id: str,
+        preferences: Sequence[Preference],
+        *,
+        max_preferences: int,
+        if_match: int | None = None,
+    ) -> Group:
+        """Add preferences at the end; see the port."""
+        added = codec.encode_preferences(preferences)
+
+        def work(conn: sqlite3.Connection) -> Group:
+            row = rows.require(conn, tenant, group_id)
+            rows.check_match(group_id, if_match, row)
+            held = rows.preferences(conn, row["key"])
+            if len(held) + len(added) > max_preferences:
+                raise refusals.too_many(len(held), len(added), max_preferences)
+            version, updated_at = rows.next_version(conn, tenant, group_id), codec.now()
+            conn.execute(
+                "UPDATE groups SET version = ?, updated_at = ? WHERE key = ?",
+                (version, updated_at, row["key"]),
+            )
+            conn.execute("DELETE FROM vectors WHERE group_key = ?", (row["key"],))
+            rows.add_preferences(conn, row["key"], added, start=len(held))
+            return codec.decode_group(
+                codec.Record(
+                    group_id, version, row["head"], held + added, row["created_at"], updated_at
+                )
+            )
+
+        return await self._write(work)
+
+    async def get(self, tenant: str, group_id: str) -> Group:
+        """The newest version; see the port."""
+
+        def work(conn: sqlite3.Connection) -> Group:
+            return codec.decode_group(rows.record_of(conn, rows.require(conn, tenant, group_id)))
+
+        return await self._read(work)
+
+    async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
+        """The group that this key created before; see the port."""
+        return await self._read(lambda conn: rows.find_idempotent(conn, tenant, idempotency))
+
+    async def list(self, tenant: str, *, limit: int, cursor: str | None = None) -> GroupPage:
+        """Groups in the order of their ids; see the port."""
+        after = "" if cursor is None else decode_cursor(cursor)
+
+        def work(conn: sqlite3.Connection) -> GroupPage:
+            found = conn.execute(
+                "SELECT * FROM groups WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
+                (tenant, after, limit + 1),
+            ).fetchall()
+            groups = tuple(codec.decode_group(rows.record_of(conn, row)) for row in found[:limit])
+            more = len(found) > limit
+            return GroupPage(groups, encode_cursor(groups[-1].id) if more else None)
+
+        return await self._read(work)
+
+    async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
+        """Remove a group and everything derived from it; see the port."""
+
+        def work(conn: sqlite3.Connection) -> None:
+            row = rows.require(conn, tenant, group_id)
+            rows.check_match(group_id, if_match, row)
+            conn.execute("DELETE FROM groups WHERE key = ?", (row["key"],))
+
+        await self._write(work)
+
+    async def get_vectors(
+        self, tenant: str, group_id: str, version: int, embedder_digest: str
+    ) -> FloatArray | None:
+        """Cached context vectors; see the port."""
+
+        def work(conn: sqlite3.Connection) -> FloatArray | None:
+            row = conn.execute(
+                "SELECT vectors.* FROM vectors JOIN groups ON groups.key = vectors.group_key"
+                " AND groups.version = vectors.version WHERE tenant = ? AND id = ?",
+                (tenant, group_id),
+            ).fetchone()
+            if row is None or (row["version"], row["embedder_digest"]) != (
+                version,
+                embedder_digest,
+            ):
+                return None
+            return codec.decode_vectors(codec.VectorRecord(row["rows"], row["dim"], row["data"]))
+
+        return await self._read(work)
+
+    async def put_vectors(
+        self, tenant: str, group_id: str, version: int, embedder_digest: str, vectors: FloatArray
+    ) -> None:
+        """Cache context vectors; see the port."""
+        encoded = codec.encode_vectors(vectors)
+
+        def work(conn: sqlite3.Connection) -> None:
+            row = rows.find(conn, tenant, group_id)
+            if row is None or row["version"] != version:
+                return
+            conn.execute(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?, ?)",
+                (row["key"], version, embedder_digest, encoded.rows, encoded.dim, encoded.data),
+            )
+
+        await self._write(work)
+
+    async def check(self) -> None:
+        """Read and write one row for real: a full disk shows in no other way."""
+
+        def work(conn: sqlite3.Connection) -> None:
+            conn.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (time.time(),))
+
+        await self._write(work)
+
+    async def close(self) -> None:
+        """Let running calls end, then close the file."""
+        self._closed = True
+        await asyncio.to_thread(self._shut_down)
+
+    def _shut_down(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._database.close()
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def job() -> T:
+            with self._database.read() as conn:
+                return work(conn)
+
+        return await self._run(self._readers, job)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def job() -> T:
+            with self._database.write() as conn:
+                return work(conn)
+
+        return await self._run(self._writer, job)
+
+    async def _run(self, pool: ThreadPoolExecutor, job: Callable[[], T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("The group store is closed.")
+        return await asyncio.get_running_loop().run_in_executor(pool, job)
