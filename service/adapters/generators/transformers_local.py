@@ -78,6 +78,11 @@ class TransformersGenerator:
         """Hub name, or the name of the model's folder."""
         return self._name
 
+    @property
+    def in_flight(self) -> int:
+        """Completions that are being decoded."""
+        return self._worker.in_flight
+
     async def generate_one(
         self,
         prompt: Prompt,
@@ -115,6 +120,10 @@ class _Worker:
         self._batches: list[Batch] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="gpo-generate", daemon=True)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._calls)
 
     def start(self) -> None:
         self._thread.start()
