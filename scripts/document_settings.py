@@ -1,0 +1,46 @@
+"""Writes docs/settings.md from the settings class; with --check it only says whether it is current."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from service.settings import RELEASED, Settings
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+HEAD = """# Settings
+
+Each is an environment variable. An unknown `GPO_` name is refused at start, and so is a combination that
+cannot work. This page is written by `python scripts/document_settings.py`.
+
+| variable | default | what it is |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "".join(row(name) for name in Settings.model_fields)
+
+
+def row(name: str) -> str:
+    """One setting as a row of the table."""
+    field = Settings.model_fields[name]
+    default = field.default
+    if isinstance(default, Path):
+        default = Path("models/released") / default.relative_to(RELEASED)
+    shown = "" if default is None else f"`{default}`"
+    description = " ".join((field.description or "").split()).replace("|", "\\|")
+    return f"| `GPO_{name.upper()}` | {shown} | {description} |\n"
+
+
+def main() -> None:
+    """Write the page, or compare it."""
+    if "--check" not in sys.argv:
+        TARGET.write_text(page(), encoding="utf-8")
+    elif TARGET.read_text(encoding="utf-8") != page():
+        sys.exit(f"{TARGET.name} is not current: run python scripts/document_settings.py")
+
+
+if __name__ == "__main__":
+    main()
