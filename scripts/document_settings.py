@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the settings class; with --check it only says whether it is current."""
+"""Writes docs/settings.md from the settings class; --check only says whether it is current."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from service.settings import RELEASED, Settings
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 HEAD = """# Settings
 
-Each is an environment variable. An unknown `GPO_` name is refused at start, and so is a combination that
-cannot work. This page is written by `python scripts/document_settings.py`.
+Each is an environment variable. An unknown `GPO_` name is refused at start, and so is a
+combination that cannot work. This page is written by `python scripts/document_settings.py`.
 
 | variable | default | what it is |
 |---|---|---|

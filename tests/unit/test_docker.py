@@ -198,6 +198,7 @@ def test_api_settings_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     assert settings.generator_urls == ("http://vllm:8000/v1",)
     assert settings.store_url.startswith("redis://redis:")
+    assert settings.allow_no_auth
 
 
 def test_redis_keeps_groups() -> None:
