@@ -1,0 +1,103 @@
+"""From preferences to padded tensors with explicit masks. Knows no text and no network.
+
+An *item* is one preference: a question with its k options, one rated response, or a pair.
+A *token* is one (prompt, response) pair of an item. Shapes: B episodes, T tokens, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+FloatArray = NDArray[np.float32]
+
+
+class Kind(StrEnum):
+    """What a preference value means; each kind has its own output head."""
+
+    SHARE = "share"
+    RATING = "rating"
+    COMPARISON = "comparison"
+
+
+KINDS = tuple(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One preference: vectors (k, D) float32, values (k,) in [0, 1], respondents if known.
+
+    `prior` (k,) is what the population is expected to answer; the scorer fills it in.
+    """
+
+    kind: Kind
+    vectors: FloatArray
+    values: FloatArray
+    weight: float | None = None
+    prior: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One side of a batch, context or targets; padding is where `mask` is False.
+
+    x, centred (B, T, D); y, prior, weight (B, T); kind, item (B, T) int64; mask (B, T) bool.
+    `item` numbers the items of an episode from 0, so a softmax can run inside each of them.
+    `y` of a target is what a loss compares with; the network never reads it.
+    """
+
+    x: Tensor
+    centred: Tensor
+    y: Tensor
+    prior: Tensor
+    weight: Tensor
+    kind: Tensor
+    item: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> Tokens:
+        """The same tokens on another device."""
+        return Tokens(*(getattr(self, name).to(device) for name in self.__slots__))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, T)."""
+        return self.mask.shape[0], self.mask.shape[1]
+
+
+def centre(vectors: FloatArray) -> FloatArray:
+    """Vectors (k, D) minus their mean over the k options; zeros for a single response.
+
+    Sibling options share the question's text, so the raw vectors hardly differ; this is the part
+    that does.
+    """
+    return np.asarray(vectors - vectors.mean(axis=0, keepdims=True), dtype=np.float32)
+
+
+def collate(episodes: Sequence[Sequence[Item]], *, dim: int) -> Tokens:
+    """Pad episodes of items to one batch. Every item needs its `prior`."""
+    counts = [sum(len(item.values) for item in items) for items in episodes]
+    batch, width = len(episodes), max(counts, default=0)
+    x, centred = np.zeros((2, batch, width, dim), np.float32)
+    y, prior, weight = np.zeros((3, batch, width), np.float32)
+    kind, number = np.zeros((2, batch, width), np.int64)
+    for b, items in enumerate(episodes):
+        start = 0
+        for i, item in enumerate(items):
+            if item.prior is None:
+                raise ValueError(f"item {i} of episode {b} has no prior")
+            cells = slice(start, start + len(item.values))
+            x[b, cells], centred[b, cells] = item.vectors, centre(item.vectors)
+            y[b, cells], prior[b, cells] = item.values, item.prior
+            weight[b, cells] = item.weight or 0.0
+            kind[b, cells], number[b, cells] = KINDS.index(item.kind), i
+            start = cells.stop
+    mask = np.arange(width) < np.array(counts, dtype=np.int64).reshape(batch, 1)
+    arrays = (x, centred, y, prior, weight, kind, number, mask)
+    return Tokens(*(torch.from_numpy(a) for a in arrays))

@@ -1,0 +1,297 @@
+"""The GPO module: an in-context transformer that predicts a group's preferences.
+
+A Transformer Neural Process (TNP-D form) after Zhao, Dang, Grover, "Group Preference
+Optimization" (ICLR 2024, arXiv 2310.11523), as a residual on a prior: the network says how this
+group differs from the population, so an empty context gives exactly the prior. Every token
+attends to the context alone; there are no positions. Knows no text, no store, no service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.batches import KINDS, Kind, Tokens
+
+SHARE, RATING, COMPARISON = (KINDS.index(k) for k in Kind)
+ROWS = 512  # context tokens that attend at a time
+FLOOR = 1e-3  # smallest base probability, so that its logarithm stays finite
+
+
+@dataclass(frozen=True, slots=True)
+class GPOConfig:
+    """Sizes of the network; `x_dropout` drops input features of the embeddings in training."""
+
+    embedding_dim: int = 384
+    d_model: int = 128
+    layers: int = 4
+    heads: int = 4
+    d_ff: int = 256
+    dropout: float = 0.1
+    x_dropout: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where tokens lie: unit directions x, centred (B, T, D), kind (B, T), mask (B, T)."""
+
+    x: Tensor
+    centred: Tensor
+    kind: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> Frame:
+        """Directions of tokens; a centred vector of zeros stays zeros."""
+        return cls(
+            x=F.normalize(tokens.x, dim=-1),
+            centred=F.normalize(tokens.centred, dim=-1, eps=1e-6),
+            kind=tokens.kind,
+            mask=tokens.mask,
+        )
+
+    def rows(self, span: slice) -> Frame:
+        """Some of the tokens."""
+        return Frame(*(getattr(self, name)[:, span] for name in self.__slots__))
+
+    def closeness(self, context: Frame) -> Tensor:
+        """(B, 3, T, C): cosine of x, cosine of centred, and whether the kinds agree."""
+        raw = self.x @ context.x.transpose(1, 2)
+        centred = self.centred @ context.centred.transpose(1, 2)
+        same = (self.kind[:, :, None] == context.kind[:, None, :]).to(raw.dtype)
+        return torch.stack([raw, centred, same], 1)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors, in bytes."""
+        return _nbytes(self.x, self.centred, self.kind, self.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedContext:
+    """All that targets need of B contexts of C tokens; computed once for each group version.
+
+    keys, values: one (B, H, C + 1, D/H) for each layer, a learned null token first.
+    ridge (B, C): dual coefficients of the in-context ridge.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    ridge: Tensor
+    frame: Frame
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors, in bytes."""
+        return _nbytes(*self.keys, *self.values, self.ridge) + self.frame.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Per target token (B, T): log-probability, its exponential, and the error's std.
+
+    For shares and comparisons the means of an item sum to 1; for ratings each stands alone.
+    """
+
+    log_mean: Tensor
+    mean: Tensor
+    std: Tensor
+
+
+class Block(nn.Module):
+    """Pre-norm attention to the context, then a feed-forward layer."""
+
+    def __init__(self, config: GPOConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        self.heads = config.heads
+        self.norm_attention = nn.LayerNorm(d)
+        self.norm_context = nn.LayerNorm(d)
+        self.query = nn.Linear(d, d)
+        self.key_value = nn.Linear(d, 2 * d)
+        self.null = nn.Parameter(torch.zeros(2, d))
+        self.similarity = nn.Parameter(torch.zeros(config.heads, 3))
+        self.out = nn.Linear(d, d)
+        self.norm_ff = nn.LayerNorm(d)
+        self.ff = nn.Sequential(
+            nn.Linear(d, config.d_ff),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.d_ff, d),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def encode(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, C + 1, D/H) of context states h (B, C, D)."""
+        batch, _, d = h.shape
+        kv = self.key_value(self.norm_context(h))
+        kv = torch.cat([self.null.reshape(1, 1, 2 * d).expand(batch, 1, -1), kv], dim=1)
+        k, v = kv.reshape(batch, -1, 2, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        return k, v
+
+    def forward(
+        self, h: Tensor, keys: Tensor, values: Tensor, closeness: Tensor, mask: Tensor
+    ) -> Tensor:
+        """States h (B, T, D) after attending to the context.
+
+        closeness (B, 3, T, C) as from `Frame`; mask (B, C). The null token is always visible.
+        """
+        batch, width, d = h.shape
+        q = self.query(self.norm_attention(h)).reshape(batch, width, self.heads, -1).transpose(1, 2)
+        bias = torch.einsum("hs,bstc->bhtc", self.similarity, closeness)
+        bias = F.pad(bias.masked_fill(~mask[:, None, None], float("-inf")), (1, 0))
+        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
+        h = h + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, width, d)))
+        return h + self.dropout(self.ff(self.norm_ff(h)))
+
+
+class InContextRidge(nn.Module):
+    """Kernel ridge regression on the residuals of one context, in closed form.
+
+    A learned attention and a ridge fail in different places; its answer is an input of the
+    network and shifts the base prediction (METHOD: statements that only 20 examples describe).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_noise = nn.Parameter(torch.zeros(()))
+        self.log_scales = nn.Parameter(torch.zeros(2))
+        self.other_kind = nn.Parameter(torch.tensor(-1.0))
+
+    def kernel(self, closeness: Tensor) -> Tensor:
+        """Kernel (B, T, C) from closeness (B, 3, T, C)."""
+        scales = self.log_scales.exp()
+        shared = scales[0] * closeness[:, 0] + scales[1] * closeness[:, 1]
+        return shared * (torch.sigmoid(self.other_kind) * (1 - closeness[:, 2]) + closeness[:, 2])
+
+    def fit(self, frame: Frame, residual: Tensor) -> Tensor:
+        """Dual coefficients (B, C) of residuals (B, C); padding gets 0."""
+        if residual.shape[1] == 0:
+            return residual
+        mask = frame.mask
+        both = (mask[:, :, None] & mask[:, None, :]).to(residual.dtype)
+        eye = torch.eye(residual.shape[1], device=residual.device, dtype=residual.dtype)
+        gram = self.kernel(frame.closeness(frame)) * both + (self.log_noise.exp() + 0.05) * eye
+        factor = torch.linalg.cholesky(gram)
+        return torch.cholesky_solve((residual * mask).unsqueeze(-1), factor).squeeze(-1)
+
+    def forward(self, closeness: Tensor, alpha: Tensor) -> Tensor:
+        """The predicted residual (B, T) of each target; zeros without a context."""
+        return torch.einsum("btc,bc->bt", self.kernel(closeness), alpha)
+
+
+class GPO(nn.Module):
+    """The whole network. `forward` is the uncached pass; `encode` and `decode` split it."""
+
+    def __init__(self, config: GPOConfig) -> None:
+        super().__init__()
+        self.config = config
+        d, dim = config.d_model, config.embedding_dim
+        self.x_in = nn.Sequential(nn.Dropout(config.x_dropout), nn.Linear(dim, d), nn.LayerNorm(d))
+        self.centred_in = nn.Sequential(
+            nn.LayerNorm(dim), nn.Dropout(config.x_dropout), nn.Linear(dim, d)
+        )
+        self.kind_in = nn.Embedding(len(KINDS), d)
+        self.prior_in = nn.Linear(2, d)
+        self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d), nn.LayerNorm(d))
+        self.ridge_in = nn.Linear(2, d)
+        self.ridge = InContextRidge()
+        self.ridge_weight = nn.Parameter(torch.full((len(KINDS),), 0.3))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(d)
+        self.delta = nn.Linear(d, len(KINDS))
+        self.spread = nn.Linear(d, len(KINDS))
+        nn.init.zeros_(self.delta.weight)
+        nn.init.zeros_(self.delta.bias)
+        nn.init.constant_(self.spread.bias, -2.0)
+
+    def forward(self, context: Tokens, targets: Tokens) -> Output:
+        """Predict targets from the context in one pass over both, without any cache."""
+        width = context.shape[1]
+        known, asked = Frame.of(context), Frame.of(targets)
+        alpha = self.ridge.fit(known, context.y - context.prior)
+        hint = self.ridge(asked.closeness(known), alpha)
+        closeness = torch.cat([known.closeness(known), asked.closeness(known)], 2)
+        h = torch.cat([self._context_in(context), self._target_in(targets, hint)], 1)
+        for block in self.blocks:
+            keys, values = block.encode(h[:, :width])
+            h = block(h, keys, values, closeness, known.mask)
+        return self._head(h[:, width:], targets, hint, known.mask.any(1, keepdim=True))
+
+    def encode(self, context: Tokens) -> EncodedContext:
+        """Everything of a context that does not depend on a target."""
+        frame = Frame.of(context)
+        h, keys, values = self._context_in(context), [], []
+        for block in self.blocks:
+            k, v = block.encode(h)
+            keys.append(k)
+            values.append(v)
+            h = self._attend(block, h, k, v, frame)
+        alpha = self.ridge.fit(frame, context.y - context.prior)
+        return EncodedContext(keys=tuple(keys), values=tuple(values), ridge=alpha, frame=frame)
+
+    def decode(self, context: EncodedContext, targets: Tokens) -> Output:
+        """Predict targets from an encoded context; equal to `forward`."""
+        frame = Frame.of(targets)
+        closeness = frame.closeness(context.frame)
+        hint = self.ridge(closeness, context.ridge)
+        h = self._target_in(targets, hint)
+        for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
+            h = block(h, k, v, closeness, context.frame.mask)
+        return self._head(h, targets, hint, context.frame.mask.any(1, keepdim=True))
+
+    def _attend(self, block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame) -> Tensor:
+        """One layer over the context, by rows, so that memory grows with C and not with C**2."""
+        spans = [slice(at, at + ROWS) for at in range(0, h.shape[1], ROWS)]
+        rows = [block(h[:, s], k, v, frame.rows(s).closeness(frame), frame.mask) for s in spans]
+        return torch.cat(rows, 1) if rows else h
+
+    def _shared_in(self, tokens: Tokens) -> Tensor:
+        prior = torch.stack([tokens.prior, torch.logit(tokens.prior, eps=1e-3) / 4], -1)
+        inputs = self.x_in(tokens.x) + self.centred_in(tokens.centred)
+        return inputs + self.kind_in(tokens.kind) + self.prior_in(prior)
+
+    def _context_in(self, tokens: Tokens) -> Tensor:
+        ratio = torch.log((tokens.y + 0.02) / (tokens.prior + 0.02))
+        size = torch.log1p(tokens.weight) / 5
+        value = torch.stack([tokens.y, 4 * (tokens.y - tokens.prior), ratio, size], -1)
+        return self._shared_in(tokens) + self.value_in(value)
+
+    def _target_in(self, tokens: Tokens, hint: Tensor) -> Tensor:
+        share = hint / (tokens.prior + 0.05)
+        return self._shared_in(tokens) + self.ridge_in(torch.stack([4 * hint, share], -1))
+
+    def _head(self, h: Tensor, targets: Tokens, hint: Tensor, filled: Tensor) -> Output:
+        h = self.norm(h)
+        pick = targets.kind.unsqueeze(-1)
+        delta = self.delta(h).gather(-1, pick).squeeze(-1) * filled
+        std = 0.005 + 0.5 * torch.sigmoid(self.spread(h).gather(-1, pick).squeeze(-1))
+        base = targets.prior + self.ridge_weight[targets.kind] * hint
+        # Without a context the floor does not act, so that the answer is the prior itself.
+        base = torch.where(
+            filled, base.clamp(FLOOR, 1 - FLOOR), targets.prior.clamp(1e-6, 1 - 1e-6)
+        )
+        inside = log_softmax_by_item(torch.log(base) + delta, targets.item, targets.mask)
+        alone = F.logsigmoid(torch.logit(base) + delta)
+        log_mean = torch.where(targets.kind == RATING, alone, inside)
+        return Output(log_mean=log_mean, mean=log_mean.exp(), std=std)
+
+
+def log_softmax_by_item(logits: Tensor, item: Tensor, mask: Tensor) -> Tensor:
+    """Log-softmax of logits (B, T) among the tokens that share an item number."""
+    width = max(logits.shape[1], 1)
+    logits = logits.masked_fill(~mask, -1e4)
+    # The padding is a item of its own, behind all others.
+    item = item.masked_fill(~mask, width)
+    top = logits.new_full((logits.shape[0], width + 1), -1e4)
+    top = top.scatter_reduce(1, item, logits.detach(), reduce="amax")
+    shifted = logits - top.gather(1, item)
+    total = torch.zeros_like(top).scatter_add(1, item, shifted.exp())
+    return shifted - torch.log(total.gather(1, item))
+
+
+def _nbytes(*tensors: Tensor) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
