@@ -1,0 +1,95 @@
+"""The Embedder port over an embedding model: cached vectors, one worker, chunks of texts.
+
+Owns which texts are embedded and when; knows no model beyond its embed().
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.embedders import Embedder, EmbedderError, text_key
+from service.adapters.scoring.byte_lru import ByteLRU
+from service.adapters.scoring.worker import Worker
+from service.core.domain import EmbedderIdentity, FloatArray
+from service.core.errors import ScorerFailed
+
+CHUNK = 64
+ENTRY_OVERHEAD = 300
+_Texts = dict[str, tuple[str, str]]
+_Vectors = dict[str, FloatArray]
+
+
+class CachingEmbedder:
+    """Embeds each text once and keeps its vector as long as the cache has room."""
+
+    def __init__(self, model: Embedder, worker: Worker, *, cache_bytes: int) -> None:
+        self._model = model
+        self._worker = worker
+        self.cache: ByteLRU[FloatArray] = ByteLRU(cache_bytes)
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """Name, digest and dimension."""
+        return EmbedderIdentity(self._model.id, self._model.digest, self._model.dim)
+
+    def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """For each (prompt, response): would its template be longer than the embedder reads?"""
+        return self._model.oversized(pairs)
+
+    def clip(self, prompt: str, response: str) -> tuple[str, str, bool]:
+        """The prompt's last 96 and the response's first 152 tokens, and whether text was cut."""
+        return self._model.clip(prompt, response)
+
+    async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """Vectors (n, D) of `prompt\\nresponse`, in order. Raises ScorerFailed, Overloaded.
+
+        At most one chunk of a request waits in the worker's queue, so long requests take turns
+        with short ones, and the rest of a cancelled one is never embedded.
+        """
+        keys = [text_key(*pair) for pair in pairs]
+        wanted = dict(zip(keys, pairs, strict=True))
+        found: _Vectors = {}
+        for key in wanted:
+            vector = self.cache.get(key)
+            if vector is not None:
+                found[key] = vector
+        missing = [key for key in wanted if key not in found]
+        for start in range(0, len(missing), CHUNK):
+            chunk = {key: wanted[key] for key in missing[start : start + CHUNK]}
+            vectors = await self._worker.run(self._embed_batch, chunk, cost=len(chunk))
+            found.update(vectors)
+        if not keys:
+            return np.empty((0, self._model.dim), dtype=np.float32)
+        return np.stack([found[key] for key in keys])
+
+    async def check(self) -> None:
+        """Return when the worker is alive. Raises ScorerFailed."""
+        self._worker.check()
+
+    async def close(self) -> None:
+        """Stop the worker that this embedder shares with its scorer."""
+        await asyncio.to_thread(self._worker.close)
+
+    def _embed_batch(self, jobs: list[_Texts]) -> list[_Vectors]:
+        """In the worker's thread: the union of all jobs' texts, less what came in meanwhile."""
+        wanted: _Texts = {}
+        for job in jobs:
+            wanted |= job
+        found: _Vectors = {}
+        for key in wanted:
+            if (vector := self.cache.peek(key)) is not None:
+                found[key] = vector
+        missing = [key for key in wanted if key not in found]
+        if missing:
+            try:
+                vectors = self._model.embed([wanted[key] for key in missing])
+            except EmbedderError as exc:
+                raise ScorerFailed(str(exc)) from exc
+            for key, vector in zip(missing, vectors, strict=True):
+                # A copy, so that one cached row does not keep its whole batch in memory.
+                found[key] = vector.copy()
+                self.cache.put(key, found[key], vector.nbytes + ENTRY_OVERHEAD)
+        return [{key: found[key] for key in job} for job in jobs]

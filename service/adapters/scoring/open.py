@@ -1,0 +1,62 @@
+"""Opens the embedder and the scorer that the settings name; refuses a pair that does not fit."""
+
+from __future__ import annotations
+
+from models.checkpoint import Card, CheckpointError
+from models.embedders import Embedder, EmbedderError, load_embedder
+from models.scorer import GPOScorer
+from service.adapters.scoring.embedding import CachingEmbedder
+from service.adapters.scoring.scoring import ModuleScorer
+from service.adapters.scoring.worker import Worker
+from service.settings import Settings, SettingsError
+
+MB = 1_000_000
+
+
+def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
+    """Load both and start the one worker that they share; closing either one stops it.
+
+    Raises SettingsError when one cannot be loaded or the checkpoint needs another embedder.
+    """
+    device = _device(settings.device)
+    try:
+        module = GPOScorer.load(settings.checkpoint, device=device)
+    except CheckpointError as exc:
+        raise SettingsError(f"GPO_CHECKPOINT: {exc}") from exc
+    try:
+        model = load_embedder(settings.embedder, device=device)
+    except EmbedderError as exc:
+        raise SettingsError(f"GPO_EMBEDDER: {exc}") from exc
+    check_fit(module.card, model, settings)
+    worker = Worker()
+    return (
+        CachingEmbedder(model, worker, cache_bytes=settings.embedding_cache_mb * MB),
+        ModuleScorer(module, worker, cache_bytes=settings.context_cache_mb * MB),
+    )
+
+
+def check_fit(card: Card, model: Embedder, settings: Settings) -> None:
+    """Vectors of one embedder mean nothing to weights trained on another. Raises SettingsError."""
+    needed = card.embedder
+    if (needed.digest, needed.dim) != (model.digest, model.dim):
+        raise SettingsError(
+            f"GPO_CHECKPOINT={settings.checkpoint} was trained on the embedder {needed.id} "
+            f"({needed.digest[:12]}, {needed.dim} dimensions), but GPO_EMBEDDER="
+            f"{settings.embedder} is {model.id} ({model.digest[:12]}, {model.dim} dimensions); "
+            "set GPO_EMBEDDER to what the checkpoint needs, or GPO_CHECKPOINT to one that fits"
+        )
+
+
+def _device(wanted: str) -> str:
+    """The torch device that `auto` means here."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as exc:
+        raise SettingsError(f"GPO_DEVICE={wanted!r} is no torch device") from exc
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(f"GPO_DEVICE={wanted!r}, but torch sees no CUDA device here")
+    return wanted

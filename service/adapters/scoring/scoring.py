@@ -1,0 +1,165 @@
+"""The Scorer port over the GPO module: encoded contexts kept in memory, requests batched.
+
+Owns the cache of keys and values and the conversion of types; knows no network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from models.batches import Item
+from models.batches import Kind as ItemKind
+from service.adapters.scoring.byte_lru import ByteLRU
+from service.adapters.scoring.worker import Worker
+from service.core.domain import Context, FloatArray, Prediction, Scores
+
+if TYPE_CHECKING:
+    from models.scorer import EncodedContext, GPOScorer
+
+R = TypeVar("R")
+CHUNK_TOKENS = 4096
+TOKENS_PER_COST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Contexts and what to predict or score for each of them: arrays (k, D)."""
+
+    contexts: Sequence[Context]
+    targets: Sequence[FloatArray]
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        return tuple(context.digest for context in self.contexts)
+
+
+class ModuleScorer:
+    """Predicts and scores in the worker's thread.
+
+    Targets are independent of each other, so requests on the same contexts run as one.
+    """
+
+    def __init__(self, module: GPOScorer, worker: Worker, *, cache_bytes: int) -> None:
+        self._module = module
+        self._worker = worker
+        self.cache: ByteLRU[EncodedContext] = ByteLRU(cache_bytes)
+
+    @property
+    def model(self) -> str:
+        """Name and short digest of the checkpoint."""
+        return f"{self._module.card.name}@{self._module.card.digest}"
+
+    async def predict(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[list[Prediction]]:
+        """For each context, for each question's option vectors (k, D): its distribution.
+
+        Raises ScorerFailed, Overloaded.
+        """
+        rows: list[list[Prediction]] = [[] for _ in contexts]
+        for chunk in _chunks(questions, len(contexts)):
+            job = _Job(contexts, chunk)
+            results = await self._worker.run(self._predict_batch, job, cost=_cost(job))
+            for row, result in zip(rows, results, strict=True):
+                row.extend(result)
+        return rows
+
+    async def score(self, contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
+        """For each context: the approval of responses (n, D). Raises ScorerFailed, Overloaded."""
+        job = _Job(contexts, [responses])
+        results = await self._worker.run(self._score_batch, job, cost=_cost(job))
+        return [row[0] for row in results]
+
+    async def check(self) -> None:
+        """Return when the worker is alive. Raises ScorerFailed."""
+        self._worker.check()
+
+    async def close(self) -> None:
+        """Stop the worker that this scorer shares with its embedder."""
+        await asyncio.to_thread(self._worker.close)
+
+    def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
+        """In the worker's thread: (job, context, question)."""
+
+        def run(
+            encoded: list[EncodedContext], questions: list[FloatArray]
+        ) -> list[list[Prediction]]:
+            return [
+                [Prediction(p.mean, p.std, p.low, p.high) for p in row]
+                for row in self._module.predict_many(encoded, questions)
+            ]
+
+        return self._merged(jobs, run)
+
+    def _score_batch(self, jobs: list[_Job]) -> list[list[list[Scores]]]:
+        """In the worker's thread: (job, context, 1)."""
+
+        def run(encoded: list[EncodedContext], lists: list[FloatArray]) -> list[list[Scores]]:
+            ends = np.cumsum([len(vectors) for vectors in lists])[:-1]
+            rows: list[list[Scores]] = []
+            for context in encoded:
+                found = self._module.score(context, np.concatenate(lists))
+                arrays = (found.mean, found.std, found.low, found.high)
+                parts = [np.split(array, ends) for array in arrays]
+                rows.append([Scores(*part) for part in zip(*parts, strict=True)])
+            return rows
+
+        return self._merged(jobs, run)
+
+    def _merged(
+        self,
+        jobs: list[_Job],
+        run: Callable[[list[EncodedContext], list[FloatArray]], list[list[R]]],
+    ) -> list[list[list[R]]]:
+        """Run the jobs that share their contexts as one; results in the order of the jobs."""
+        by_contexts: dict[tuple[str, ...], list[int]] = {}
+        for i, job in enumerate(jobs):
+            by_contexts.setdefault(job.digests, []).append(i)
+        results: list[list[list[R]]] = [[] for _ in jobs]
+        for members in by_contexts.values():
+            encoded = [self._encoded(context) for context in jobs[members[0]].contexts]
+            targets = [vectors for i in members for vectors in jobs[i].targets]
+            rows = run(encoded, targets) if targets else [[] for _ in encoded]
+            start = 0
+            for i in members:
+                stop = start + len(jobs[i].targets)
+                results[i] = [row[start:stop] for row in rows]
+                start = stop
+        return results
+
+    def _encoded(self, context: Context) -> EncodedContext:
+        encoded = self.cache.get(context.digest)
+        if encoded is None:
+            encoded = self._module.encode_context(
+                [
+                    Item(ItemKind(item.kind.value), item.vectors, item.values, item.weight)
+                    for item in context.items
+                ]
+            )
+            self.cache.put(context.digest, encoded, encoded.nbytes)
+        return encoded
+
+
+def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:
+    """Runs of questions of at most CHUNK_TOKENS (context, option) pairs, or a single question."""
+    chunk: list[FloatArray] = []
+    tokens = 0
+    for question in questions:
+        size = len(question) * contexts
+        if chunk and tokens + size > CHUNK_TOKENS:
+            yield chunk
+            chunk, tokens = [], 0
+        chunk.append(question)
+        tokens += size
+    if chunk:
+        yield chunk
+
+
+def _cost(job: _Job) -> int:
+    tokens = len(job.contexts) * sum(len(vectors) for vectors in job.targets)
+    return 1 + tokens // TOKENS_PER_COST

@@ -1,0 +1,169 @@
+"""One thread for everything that runs torch, with a bounded queue and micro-batches.
+
+Owns order, admission and the way back to the event loop; knows nothing of texts or scores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from service.core.errors import GpoServeError, Overloaded, ScorerFailed
+
+P = TypeVar("P")
+R = TypeVar("R")
+Handler = Callable[[list[P]], list[R]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    handler: Callable[[list[Any]], list[Any]]
+    payload: Any
+    cost: int
+    done: Future[Any] = field(default_factory=Future)
+
+
+class Worker:
+    """Runs jobs in one thread. Jobs of one handler that wait together become one batch.
+
+    `max_jobs` bounds how many wait, `max_batch` the summed cost of one batch. There is no wait
+    for company: whatever queued up while the last batch ran goes together.
+    """
+
+    def __init__(self, *, max_jobs: int = 1024, max_batch: int = 256) -> None:
+        self._max_jobs = max_jobs
+        self._max_batch = max_batch
+        self._queue: deque[_Job] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._death: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="gpo-scoring", daemon=True)
+        self._thread.start()
+
+    async def run(self, handler: Handler[P, R], payload: P, *, cost: int = 1) -> R:
+        """What `handler` gives for `payload`, computed in the worker's thread.
+
+        Raises Overloaded when the queue is full, ScorerFailed when the work fails. A caller that
+        is cancelled leaves the queue.
+        """
+        job = _Job(handler, payload, cost)
+        with self._wake:
+            self._refuse_if_down()
+            if len(self._queue) >= self._max_jobs:
+                raise Overloaded("The scorer's queue is full.")
+            self._queue.append(job)
+            self._wake.notify()
+        try:
+            result: R = await asyncio.wrap_future(job.done)
+        except asyncio.CancelledError:
+            self._forget(job)
+            raise
+        return result
+
+    def check(self) -> None:
+        """Return when jobs would run. Raises ScorerFailed."""
+        with self._wake:
+            self._refuse_if_down()
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs in the queue."""
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Finish the batch that runs, fail what still waits, and join the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _refuse_if_down(self) -> None:
+        if self._death is not None:
+            raise ScorerFailed("The scoring worker has died.") from self._death
+        if self._closing:
+            raise ScorerFailed("The scoring worker is closed.")
+        if not self._thread.is_alive():
+            raise ScorerFailed("The scoring worker does not run.")
+
+    def _forget(self, job: _Job) -> None:
+        with self._wake:
+            if job in self._queue:
+                self._queue.remove(job)
+
+    def _run(self) -> None:
+        try:
+            while batch := self._next_batch():
+                self._work(batch)
+        except BaseException as exc:
+            log.exception("the scoring worker died")
+            self._death = exc
+        finally:
+            self._fail_waiting()
+
+    def _next_batch(self) -> list[_Job]:
+        """The oldest job and those of the same handler behind it; empty when closing."""
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._queue or self._closing)
+                if self._closing:
+                    return []
+                taken = self._take()
+            # False is a job whose caller left; from here on cancelling has no effect.
+            if batch := [job for job in taken if job.done.set_running_or_notify_cancel()]:
+                return batch
+
+    def _take(self) -> list[_Job]:
+        first = self._queue.popleft()
+        batch, cost, left = [first], first.cost, deque[_Job]()
+        for job in self._queue:
+            if job.handler == first.handler and cost + job.cost <= self._max_batch:
+                batch.append(job)
+                cost += job.cost
+            else:
+                left.append(job)
+        self._queue = left
+        return batch
+
+    def _work(self, batch: list[_Job]) -> None:
+        try:
+            results = batch[0].handler([job.payload for job in batch])
+        except Exception as exc:
+            # The outermost handler of a job: whatever went wrong, the worker goes on.
+            if len(batch) == 1:
+                log.warning("a scoring job failed", exc_info=True)
+                batch[0].done.set_exception(_translated(exc))
+                return
+            # One bad request must not fail the others that happened to wait beside it.
+            for job in batch:
+                self._work([job])
+            return
+        except BaseException as exc:
+            for job in batch:
+                job.done.set_exception(_translated(exc))
+            raise
+        for job, result in zip(batch, results, strict=True):
+            job.done.set_result(result)
+
+    def _fail_waiting(self) -> None:
+        with self._wake:
+            self._closing = True
+            waiting, self._queue = self._queue, deque()
+        for job in waiting:
+            if job.done.set_running_or_notify_cancel():
+                job.done.set_exception(ScorerFailed("The scoring worker has stopped."))
+
+
+def _translated(exc: BaseException) -> GpoServeError:
+    if isinstance(exc, GpoServeError):
+        return exc
+    failure = ScorerFailed("Embedding or scoring failed.")
+    failure.__cause__ = exc
+    return failure

@@ -1,0 +1,170 @@
+"""The caching embedder: every text once, in order, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+import pytest
+
+from models.embedders import EmbedderError
+from service.adapters.scoring.embedding import CHUNK, ENTRY_OVERHEAD, CachingEmbedder
+from service.adapters.scoring.worker import Worker
+from service.core.errors import ScorerFailed
+
+DIM = 8
+Pair = tuple[str, str]
+
+
+class LetterModel:
+    """Counts letters into a vector; refuses texts with `!`; can be held at a gate."""
+
+    id, digest, dim, max_tokens = "letters", "d" * 64, DIM, 100
+
+    def __init__(self) -> None:
+        self.calls: list[list[Pair]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def vector(self, pair: Pair) -> np.ndarray:
+        found = np.zeros(DIM, dtype=np.float32)
+        for letter in "\n".join(pair):
+            found[ord(letter) % DIM] += 1
+        return found
+
+    def embed(self, pairs: Sequence[Pair]) -> np.ndarray:
+        self.calls.append(list(pairs))
+        self.entered.set()
+        assert self.gate.wait(30)
+        if any("!" in "".join(pair) for pair in pairs):
+            raise EmbedderError("text 0 is too loud")
+        return np.stack([self.vector(pair) for pair in pairs])
+
+    @property
+    def embedded(self) -> list[Pair]:
+        return [pair for call in self.calls for pair in call]
+
+
+@pytest.fixture
+def model() -> LetterModel:
+    return LetterModel()
+
+
+@pytest.fixture
+async def embedder(model: LetterModel) -> AsyncIterator[CachingEmbedder]:
+    made = CachingEmbedder(model, Worker(), cache_bytes=1_000_000)
+    yield made
+    await made.close()
+
+
+def pairs(*texts: str) -> list[Pair]:
+    return [("q", text) for text in texts]
+
+
+async def test_vectors_come_in_order_and_repeated_texts_are_embedded_once(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    asked = pairs("b", "a", "b", "c", "a")
+    vectors = await embedder.embed(asked)
+    np.testing.assert_array_equal(vectors, np.stack([model.vector(p) for p in asked]))
+    assert vectors.dtype == np.float32
+    assert model.calls == [pairs("b", "a", "c")]
+    again = await embedder.embed([*pairs("c"), ("q ", " b"), *pairs("d")])
+    np.testing.assert_array_equal(again, np.stack([model.vector(p) for p in pairs("c", "b", "d")]))
+    assert model.calls[1:] == [pairs("d")]
+    assert (await embedder.embed([])).shape == (0, DIM)
+    assert (embedder.cache.hits, embedder.cache.misses) == (2, 4)
+
+
+async def test_a_callers_array_is_its_own(embedder: CachingEmbedder) -> None:
+    first = await embedder.embed(pairs("a"))
+    first[:] = 99
+    assert (await embedder.embed(pairs("a"))).max() < 99
+
+
+async def test_requests_that_wait_share_one_call_and_one_text_is_computed_once(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    model.gate.clear()
+    first = asyncio.create_task(embedder.embed(pairs("first")))
+    assert await asyncio.to_thread(model.entered.wait, 30)
+    tasks = [
+        asyncio.create_task(embedder.embed(asked))
+        for asked in (pairs("a", "b"), pairs("b", "c"), pairs("first", "c"))
+    ]
+    await asyncio.sleep(0)
+    model.gate.set()
+    results = await asyncio.gather(first, *tasks)
+    assert model.calls == [pairs("first"), pairs("a", "b", "c")]
+    np.testing.assert_array_equal(results[1][1], results[2][0])
+    np.testing.assert_array_equal(results[3][0], results[0][0])
+
+
+async def test_long_requests_take_turns_with_short_ones(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    model.gate.clear()
+    long = asyncio.create_task(embedder.embed(pairs(*(f"l{i}" for i in range(5 * CHUNK)))))
+    assert await asyncio.to_thread(model.entered.wait, 30)
+    short = asyncio.create_task(embedder.embed(pairs("short")))
+    await asyncio.sleep(0)
+    model.gate.set()
+    await short
+    assert not long.done()
+    assert len(await long) == 5 * CHUNK
+    assert ("q", "short") in model.calls[1]
+
+
+async def test_the_rest_of_a_cancelled_request_is_never_embedded(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    model.gate.clear()
+    task = asyncio.create_task(embedder.embed(pairs(*(f"t{i}" for i in range(3 * CHUNK)))))
+    assert await asyncio.to_thread(model.entered.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    model.gate.set()
+    await embedder.embed(pairs("after"))
+    assert len(model.embedded) == CHUNK + 1
+
+
+async def test_a_failure_is_a_domain_error_and_hits_only_its_request(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    model.gate.clear()
+    first = asyncio.create_task(embedder.embed(pairs("first")))
+    assert await asyncio.to_thread(model.entered.wait, 30)
+    good = asyncio.create_task(embedder.embed(pairs("good")))
+    bad = asyncio.create_task(embedder.embed(pairs("bad!")))
+    await asyncio.sleep(0)
+    model.gate.set()
+    with pytest.raises(ScorerFailed, match="too loud") as caught:
+        await bad
+    assert isinstance(caught.value.__cause__, EmbedderError)
+    np.testing.assert_array_equal((await good)[0], model.vector(("q", "good")))
+    await first
+    await embedder.check()
+
+
+async def test_the_cache_is_bounded_in_bytes(model: LetterModel) -> None:
+    entry = 4 * DIM + ENTRY_OVERHEAD
+    embedder = CachingEmbedder(model, Worker(), cache_bytes=3 * entry)
+    asked = pairs(*"abcdefgh")
+    vectors = await embedder.embed(asked)
+    np.testing.assert_array_equal(vectors, np.stack([model.vector(p) for p in asked]))
+    assert len(embedder.cache) == 3
+    assert embedder.cache.bytes == 3 * entry
+    await embedder.close()
+
+
+async def test_closed_means_closed(embedder: CachingEmbedder) -> None:
+    await embedder.check()
+    await embedder.close()
+    with pytest.raises(ScorerFailed):
+        await embedder.check()
+    with pytest.raises(ScorerFailed):
+        await embedder.embed(pairs("a"))

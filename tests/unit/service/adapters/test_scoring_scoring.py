@@ -1,0 +1,222 @@
+"""The module scorer: contexts encoded once, requests merged, results in their places."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models.batches import Item
+from models.batches import Kind as ItemKind
+from service.adapters.scoring.scoring import CHUNK_TOKENS, ModuleScorer
+from service.adapters.scoring.worker import Worker
+from service.core.domain import Context, ContextItem, Kind
+from service.core.errors import ScorerFailed
+
+DIM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    bias: float
+    nbytes: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    mean: np.ndarray
+    std: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class SumModule:
+    """Scores a vector by its sum plus the context's; can be held, and counts its work."""
+
+    card = SimpleNamespace(name="toy", digest="abc123")
+
+    def __init__(self) -> None:
+        self.encoded: list[list[Item]] = []
+        self.calls: list[tuple[int, int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def encode_context(self, items: Sequence[Item]) -> Encoded:
+        self.entered.set()
+        assert self.gate.wait(30)
+        self.encoded.append(list(items))
+        return Encoded(float(sum(item.values.sum() for item in items)))
+
+    def predict_many(
+        self, contexts: Sequence[Encoded], questions: Sequence[np.ndarray]
+    ) -> list[list[Answer]]:
+        self.calls.append((len(contexts), len(questions)))
+        return [[self._answer(c, q) for q in questions] for c in contexts]
+
+    def score(self, context: Encoded, responses: np.ndarray) -> Answer:
+        self.calls.append((1, len(responses)))
+        if np.isnan(responses).any():
+            raise ValueError("NaN")
+        return self._answer(context, responses)
+
+    def _answer(self, context: Encoded, vectors: np.ndarray) -> Answer:
+        mean = vectors.sum(1) + context.bias
+        return Answer(mean, mean + 1, mean - 2, mean + 3)
+
+
+def context(name: str, *values: float) -> Context:
+    vectors = np.ones((len(values), DIM), dtype=np.float32)
+    item = ContextItem(Kind.SHARE, vectors, np.array(values, dtype=np.float32), weight=7.0)
+    return Context(name, (item,))
+
+
+def question(k: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(k, DIM)).astype(np.float32)
+
+
+A, B = context("a", 0.25, 0.75), context("b", 5.0)
+
+
+@pytest.fixture
+def module() -> SumModule:
+    return SumModule()
+
+
+@pytest.fixture
+async def scorer(module: SumModule) -> AsyncIterator[ModuleScorer]:
+    made = ModuleScorer(module, Worker(), cache_bytes=10_000)
+    yield made
+    await made.close()
+
+
+async def held(scorer: ModuleScorer, module: SumModule) -> asyncio.Task[object]:
+    module.gate.clear()
+    task = asyncio.create_task(scorer.predict([context("held", 0.0)], [question(2, 99)]))
+    assert await asyncio.to_thread(module.entered.wait, 30)
+    return task
+
+
+async def test_predictions_are_by_context_then_question(scorer: ModuleScorer) -> None:
+    questions = [question(2, 0), question(5, 1)]
+    rows = await scorer.predict([A, B], questions)
+    for bias, row in zip((1.0, 5.0), rows, strict=True):
+        for asked, found in zip(questions, row, strict=True):
+            np.testing.assert_allclose(found.distribution, asked.sum(1) + bias, rtol=1e-6)
+            np.testing.assert_allclose(found.std - found.distribution, 1, rtol=1e-5)
+            np.testing.assert_allclose(found.distribution - found.low, 2, rtol=1e-5)
+            np.testing.assert_allclose(found.high - found.distribution, 3, rtol=1e-5)
+    assert scorer.model == "toy@abc123"
+
+
+async def test_the_module_sees_the_items_with_kind_and_weight(
+    scorer: ModuleScorer, module: SumModule
+) -> None:
+    await scorer.score([A], question(1, 0))
+    (items,) = module.encoded
+    assert items[0].kind is ItemKind.SHARE
+    assert items[0].weight == 7.0
+    np.testing.assert_array_equal(items[0].values, A.items[0].values)
+
+
+async def test_scores_are_by_context(scorer: ModuleScorer) -> None:
+    responses = question(3, 2)
+    first, second = await scorer.score([A, B], responses)
+    np.testing.assert_allclose(first.score, responses.sum(1) + 1, rtol=1e-6)
+    np.testing.assert_allclose(second.score, responses.sum(1) + 5, rtol=1e-6)
+
+
+async def test_a_context_is_encoded_once(scorer: ModuleScorer, module: SumModule) -> None:
+    await asyncio.gather(
+        *(scorer.predict([A, B], [question(2, i)]) for i in range(10)),
+        *(scorer.score([B], question(2, i)) for i in range(10)),
+    )
+    assert len(module.encoded) == 2
+    assert scorer.cache.misses == 2
+    assert scorer.cache.hits >= 1
+
+
+async def test_encoded_contexts_are_bounded_in_bytes(module: SumModule) -> None:
+    scorer = ModuleScorer(module, Worker(), cache_bytes=2_500)
+    for name in ("a", "b", "c", "c", "b", "a"):
+        await scorer.score([context(name, 1.0)], question(1, 0))
+    assert scorer.cache.bytes == 2000
+    assert len(module.encoded) == 4
+    await scorer.close()
+
+
+async def test_requests_on_the_same_contexts_run_as_one(
+    scorer: ModuleScorer, module: SumModule
+) -> None:
+    first = await held(scorer, module)
+    asked = [[question(2, 1)], [question(3, 2), question(4, 3)], []]
+    tasks = [asyncio.create_task(scorer.predict([A], questions)) for questions in asked]
+    other = asyncio.create_task(scorer.predict([B], [question(2, 4)]))
+    await asyncio.sleep(0)
+    module.gate.set()
+    rows = [(await task)[0] for task in tasks]
+    for questions, row in zip(asked, rows, strict=True):
+        assert [len(p.distribution) for p in row] == [len(q) for q in questions]
+        for vectors, found in zip(questions, row, strict=True):
+            np.testing.assert_allclose(found.distribution, vectors.sum(1) + 1, rtol=1e-6)
+    await first
+    assert len((await other)[0]) == 1
+    assert sorted(module.calls) == [(1, 1), (1, 1), (1, 3)]
+
+
+async def test_merged_scores_are_split_where_they_belong(
+    scorer: ModuleScorer, module: SumModule
+) -> None:
+    first = await held(scorer, module)
+    asked = [question(n, n) for n in (1, 4, 2)]
+    tasks = [asyncio.create_task(scorer.score([A, B], responses)) for responses in asked]
+    await asyncio.sleep(0)
+    module.gate.set()
+    await first
+    for responses, task in zip(asked, tasks, strict=True):
+        one, two = await task
+        np.testing.assert_allclose(one.score, responses.sum(1) + 1, rtol=1e-6)
+        np.testing.assert_allclose(two.high, responses.sum(1) + 8, rtol=1e-6)
+    assert module.calls[1:] == [(1, 7), (1, 7)]
+
+
+async def test_a_large_request_runs_in_chunks(scorer: ModuleScorer, module: SumModule) -> None:
+    questions = [question(64, i) for i in range(70)]
+    (row,) = await scorer.predict([A], questions)
+    assert len(row) == 70
+    np.testing.assert_allclose(row[69].distribution, questions[69].sum(1) + 1, rtol=1e-5)
+    assert module.calls == [(1, CHUNK_TOKENS // 64), (1, 70 - CHUNK_TOKENS // 64)]
+
+
+async def test_a_failure_is_a_domain_error_and_hits_only_its_request(
+    scorer: ModuleScorer, module: SumModule
+) -> None:
+    first = await held(scorer, module)
+    good = asyncio.create_task(scorer.score([A], question(2, 0)))
+    bad = asyncio.create_task(scorer.score([A], np.full((1, DIM), np.nan, np.float32)))
+    await asyncio.sleep(0)
+    module.gate.set()
+    with pytest.raises(ScorerFailed) as caught:
+        await bad
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert len((await good)[0].score) == 2
+    await first
+    await scorer.check()
+
+
+async def test_nothing_asked_is_nothing_answered(scorer: ModuleScorer) -> None:
+    assert await scorer.predict([A, B], []) == [[], []]
+
+
+async def test_closed_means_closed(scorer: ModuleScorer) -> None:
+    await scorer.check()
+    await scorer.close()
+    with pytest.raises(ScorerFailed):
+        await scorer.check()
+    with pytest.raises(ScorerFailed):
+        await scorer.score([A], question(1, 0))
