@@ -159,6 +159,9 @@ class Embedder(Protocol):
     async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         """Vectors (n, D) float32 of `prompt\\nresponse`, in order. Raises ScorerFailed."""
 
+    async def close(self) -> None:
+        """Release the model; the scorer that was opened with it stops too."""
+
 
 class Scorer(Protocol):
     """The GPO module: predicts a group's preferences from its context."""

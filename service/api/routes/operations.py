@@ -1,0 +1,46 @@
+"""Operations: is it alive, is it ready, what is it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.api.deps import Services
+from service.api.schemas.operations import ComponentOut, LiveOut, ReadyOut, VersionOut
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez", operation_id="livez")
+async def livez() -> LiveOut:
+    """The process answers; asks nothing else."""
+    return LiveOut()
+
+
+@router.get("/readyz", operation_id="readyz", responses={503: {"model": ReadyOut}})
+async def readyz(response: Response, services: Services) -> ReadyOut:
+    """Whether requests can be served, part by part."""
+    found = await services.readiness.run()
+    ready = all(component.ok for component in found.values())
+    response.status_code = 200 if ready else 503
+    return ReadyOut(
+        status="ready" if ready else "unavailable",
+        components={name: ComponentOut(ok=c.ok, reason=c.reason) for name, c in found.items()},
+    )
+
+
+@router.get("/health", operation_id="health", responses={503: {"model": ReadyOut}})
+async def health(response: Response, services: Services) -> ReadyOut:
+    """The same as `/readyz`."""
+    return await readyz(response, services)
+
+
+@router.get("/version", operation_id="version")
+async def version(services: Services) -> VersionOut:
+    """The version of the service and the models that it serves."""
+    about = services.about()
+    return VersionOut(
+        version=about.version,
+        generator=about.generator,
+        scorer=about.scorer,
+        embedder=about.embedder,
+    )

@@ -1,0 +1,30 @@
+"""Prediction: how a group answers a question."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request
+
+from service.api.deps import Services, Tenant, while_connected
+from service.api.errors import documented
+from service.api.schemas.predict import PredictIn, PredictOut
+from service.api.strict_json import JsonRoute
+
+router = APIRouter(tags=["predict"], route_class=JsonRoute)
+
+
+@router.post(
+    "/predict",
+    operation_id="predict",
+    response_model_exclude_unset=True,
+    responses=documented(400, 404, 413, 415, 422, 500, 503),
+)
+async def predict(
+    request: Request, services: Services, tenant: Tenant, body: Annotated[PredictIn, Body()]
+) -> PredictOut:
+    """The distribution of a group's answers over the options of a question."""
+    target = body.target(services.limits)
+    questions, at = body.to_questions()
+    work = services.predict.run(tenant, target, questions, at=at)
+    return PredictOut.of(await while_connected(request, work))

@@ -1,0 +1,29 @@
+"""Scoring: how far a group approves of given responses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request
+
+from service.api.deps import Services, Tenant, while_connected
+from service.api.errors import documented
+from service.api.schemas.score import ScoreIn, ScoreOut
+from service.api.strict_json import JsonRoute
+
+router = APIRouter(tags=["score"], route_class=JsonRoute)
+
+
+@router.post(
+    "/score",
+    operation_id="score",
+    response_model_exclude_unset=True,
+    responses=documented(400, 404, 413, 415, 422, 500, 503),
+)
+async def score(
+    request: Request, services: Services, tenant: Tenant, body: Annotated[ScoreIn, Body()]
+) -> ScoreOut:
+    """The share of a group that would approve of each response, in the order sent."""
+    target = body.target(services.limits)
+    work = services.score.run(tenant, target, body.prompt, body.responses)
+    return ScoreOut.of(await while_connected(request, work))

@@ -1,0 +1,80 @@
+"""What every request body shares: strict types, no unknown fields, texts that hold something."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from service.core.groups import ID_PATTERN
+
+# Lists that may report a fault for each item are cut off here, whatever the settings say.
+MOST_ITEMS = 10_000
+_METADATA_BYTES = 16_384
+_METADATA_DEPTH = 8
+
+
+class RequestModel(BaseModel):
+    """A body or a part of one: "1" is no number, true is no number, unknown fields are refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ResponseModel(BaseModel):
+    """A part of an answer. Fields that were not set are left out."""
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank_text", "must not be blank")
+    return _check_characters(text)
+
+
+def _check_characters(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("null_character", "must not contain the character U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("surrogate", "must not contain half a surrogate pair") from None
+    return text
+
+
+def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    """Plain finite JSON, small and flat enough to keep beside a group."""
+    left = _METADATA_BYTES
+    open_values: list[tuple[Any, int]] = [(value, 1)]
+    while open_values:
+        item, depth = open_values.pop()
+        if depth > _METADATA_DEPTH:
+            raise PydanticCustomError("too_deep", f"at most {_METADATA_DEPTH} levels deep")
+        if isinstance(item, dict):
+            open_values += [(v, depth + 1) for v in item.values()]
+            open_values += [(k, depth) for k in item]
+        elif isinstance(item, list):
+            open_values += [(v, depth + 1) for v in item]
+        elif isinstance(item, str):
+            left -= len(_check_characters(item).encode())
+        elif isinstance(item, float) and (item != item or item in (float("inf"), -float("inf"))):
+            raise PydanticCustomError("finite_number", "numbers must be finite")
+        elif isinstance(item, int) and item.bit_length() > 64:
+            raise PydanticCustomError("large_number", "whole numbers must fit into 64 bits")
+        left -= 1
+        if left < 0:
+            raise PydanticCustomError(
+                "too_large", f"at most {_METADATA_BYTES // 1024} KB of metadata"
+            )
+    return value
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]
+Note = Annotated[str, Field(max_length=4_000), AfterValidator(_check_characters)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_text)]
+GroupId = Annotated[str, Field(pattern=f"^{ID_PATTERN}$", examples=["city-dwellers"])]
+Metadata = Annotated[dict[str, Any], AfterValidator(_check_metadata)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Values = Annotated[list[Finite], Field(fail_fast=True)]
+Texts = Annotated[list[Text], Field(fail_fast=True)]

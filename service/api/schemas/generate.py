@@ -1,0 +1,216 @@
+"""The body and the answer of /generate."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from service.api.schemas.base import RequestModel, ResponseModel, Text, Texts
+from service.api.schemas.target import TargetIn
+from service.core.candidates import Candidate
+from service.core.domain import Message, SamplingParams
+from service.core.faults import Faults
+from service.core.limits import Limits
+from service.core.steer import Choice, GenerateRequest, Generation
+from service.core.steering import Steering
+
+# Seeds of one request are seed, seed + 1, …; all of them stay exact in JSON numbers.
+_MOST_SEED = 2**53 - 2**16
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Stops = Annotated[
+    Texts, Field(max_length=16), BeforeValidator(_as_list, json_schema_input_type=str | list[str])
+]
+
+
+class MessageIn(RequestModel):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class GenerateIn(TargetIn):
+    """Whose answer, to what, and how the candidates are drawn."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "group_id": "city-dwellers",
+                "prompt": "What makes a good holiday?",
+                "n": 8,
+                "max_tokens": 64,
+            }
+        }
+    )
+
+    prompt: Text | None = Field(None, description="One user turn; or send `messages`.")
+    messages: Annotated[list[MessageIn], Field(fail_fast=True)] | None = None
+    n: int = Field(8, ge=1, description="Candidates to draw.")
+    temperature: float = Field(1.0, ge=0, le=2, allow_inf_nan=False)
+    top_p: float = Field(1.0, gt=0, le=1, allow_inf_nan=False)
+    max_tokens: int = Field(256, ge=1, description="Most tokens of one candidate.")
+    stop: Stops | None = Field(None, description="One or more strings that end a candidate.")
+    seed: int | None = Field(None, ge=0, le=_MOST_SEED, description="Drawn and returned if absent.")
+    steering: Literal["none", "description", "preferences"] = Field(
+        "none", description="What the proposing model is told about the group."
+    )
+    return_candidates: bool = True
+    stream: bool = Field(False, description="Not available yet: only false is accepted.")
+    timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
+    allow_partial: bool = Field(
+        False, description="Choose among the candidates that came, if some failed."
+    )
+
+    def to_core(self, limits: Limits) -> GenerateRequest:
+        """The request. Raises InvalidInput, InputTooLarge."""
+        faults = Faults()
+        if (self.prompt is None) == (self.messages is None):
+            faults.wrong(
+                "/prompt" if self.messages is None else "/messages",
+                "give exactly one of prompt, messages",
+            )
+        if self.stream:
+            faults.wrong("/stream", "streaming is not available yet; send false")
+        faults.check()
+        if self.prompt is not None:
+            messages: tuple[Message, ...] = (Message("user", self.prompt),)
+        else:
+            messages = tuple(Message(m.role, m.content) for m in self.messages or ())
+        return GenerateRequest(
+            target=self.target(limits),
+            messages=messages,
+            prompt_at="/messages" if self.prompt is None else "/prompt",
+            n=self.n,
+            params=SamplingParams(
+                temperature=self.temperature,
+                top_p=self.top_p,
+                max_tokens=self.max_tokens,
+                stop=tuple(self.stop or ()),
+            ),
+            seed=self.seed,
+            steering=Steering(self.steering),
+            timeout_s=self.timeout_s,
+            allow_partial=self.allow_partial,
+        )
+
+
+class CandidateOut(ResponseModel):
+    """A drawn text with its scores."""
+
+    index: int = Field(description="The order drawn; its seed is `seed + index`.")
+    text: str = Field(description="Without reasoning blocks.")
+    reasoning: str = Field("", description="The reasoning that was taken out, if any.")
+    score: float = Field(description="Expected share of the group that approves.")
+    selection_score: float = Field(description="What the candidates are ordered by.")
+    consensus: float = Field(
+        0.0, description="Mean cosine to the other candidates, where settings give it a weight."
+    )
+    probability: float
+    std: float
+    finish_reason: Literal["stop", "length"]
+    tokens: int
+    selected: bool
+    truncated: bool = Field(description="Whether the embedder read only a part of the text.")
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> CandidateOut:
+        """A candidate; reasoning and consensus only where there is one."""
+        draft, approval = candidate.draft, candidate.approval
+        more: dict[str, Any] = {}
+        if draft.reasoning is not None:
+            more["reasoning"] = draft.reasoning
+        if candidate.consensus is not None:
+            more["consensus"] = candidate.consensus
+        return cls(
+            index=draft.index,
+            text=draft.text,
+            score=approval.score,
+            selection_score=candidate.selection_score,
+            probability=approval.probability,
+            std=approval.std,
+            finish_reason=draft.finish_reason,
+            tokens=draft.tokens,
+            selected=candidate.selected,
+            truncated=draft.truncated,
+            **more,
+        )
+
+
+class ChoiceOut(ResponseModel):
+    """One group's choice among the candidates, best first."""
+
+    group_id: str | None
+    group_version: int | None
+    text: str
+    candidates: list[CandidateOut] = Field(default=[])
+
+
+class GenerateUsage(ResponseModel):
+    """Tokens over all candidates."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    failed_candidates: int = Field(0, description="With `allow_partial` alone.")
+
+
+class GenerateOut(ResponseModel):
+    """The chosen answer. With `group_ids`, each group's is in `choices` and `text` is null."""
+
+    id: str
+    created: int
+    model: str
+    group_id: str | None
+    group_version: int | None
+    text: str | None
+    candidates: list[CandidateOut] = Field(default=[], description="Best first.")
+    choices: list[ChoiceOut] = Field(default=[], description="With `group_ids` alone.")
+    usage: GenerateUsage
+    seed: int
+    timings: dict[str, float] = Field(description="Milliseconds.")
+
+    @classmethod
+    def of(cls, result: Generation, *, many: bool, with_candidates: bool) -> GenerateOut:
+        """The answer to a request for one group, or for many."""
+        choices = [_choice(choice, with_candidates) for choice in result.choices]
+        more: dict[str, Any] = {"choices": choices} if many else {}
+        only = None if many else choices[0]
+        if only is not None and with_candidates:
+            more["candidates"] = only.candidates
+        failed = {"failed_candidates": result.failed} if result.failed else {}
+        return cls(
+            id=f"gen_{uuid.uuid4().hex}",
+            created=int(time.time()),
+            model=result.model,
+            group_id=None if only is None else only.group_id,
+            group_version=None if only is None else only.group_version,
+            text=None if only is None else only.text,
+            usage=GenerateUsage(
+                prompt_tokens=result.prompt_tokens,
+                completion_tokens=result.completion_tokens,
+                total_tokens=result.prompt_tokens + result.completion_tokens,
+                **failed,
+            ),
+            seed=result.seed,
+            timings=result.timings,
+            **more,
+        )
+
+
+def _choice(choice: Choice, with_candidates: bool) -> ChoiceOut:
+    candidates = [CandidateOut.of(candidate) for candidate in choice.candidates]
+    more: dict[str, Any] = {"candidates": candidates} if with_candidates else {}
+    return ChoiceOut(
+        group_id=choice.group.group_id,
+        group_version=choice.group.group_version,
+        text=choice.text,
+        **more,
+    )

@@ -1,0 +1,36 @@
+"""The answers of the operations routes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from service.api.schemas.base import ResponseModel
+
+
+class LiveOut(ResponseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class ComponentOut(ResponseModel):
+    """One part of the service."""
+
+    ok: bool
+    reason: str | None
+
+
+class ReadyOut(ResponseModel):
+    """Whether requests can be served, and what is down."""
+
+    status: Literal["ready", "unavailable"]
+    components: dict[str, ComponentOut]
+
+
+class VersionOut(ResponseModel):
+    """What runs here."""
+
+    version: str
+    generator: str
+    scorer: str
+    embedder: str

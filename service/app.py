@@ -1,0 +1,60 @@
+"""The application: lifespan, edge, routes, error handlers; nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from service.api import errors
+from service.api.documentation import DESCRIPTION, describe
+from service.api.edge import Edge
+from service.api.routes import generate, groups, operations, predict, score
+from service.settings import Settings
+from service.wiring import Parts, build_use_cases, open_parts
+
+_MB = 1_000_000
+
+
+def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Without `parts` the lifespan opens those that the settings name, and closes them; given parts
+    stay the caller's to close.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            opened = parts
+            if opened is None:
+                opened = await stack.enter_async_context(open_parts(settings))
+            app.state.use_cases = build_use_cases(settings, opened)
+            yield
+
+    app = FastAPIOffline(
+        title="gpo-serve",
+        version=version("gpo-serve"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
+    )
+    for router in (m.router for m in (groups, predict, score, generate, operations)):
+        app.include_router(router)
+        app.include_router(router, prefix="/v1", include_in_schema=False)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_middleware(Edge, max_body_bytes=int(settings.max_body_mb * _MB))
+    errors.install(app)
+    describe(app)
+    return app
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("docs")

@@ -1,0 +1,123 @@
+"""Runs the application in uvicorn: binds, loads, says where it listens, stops on a signal.
+
+Knows no routes. What it prints goes to standard output; uvicorn's log goes to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+import sys
+from types import FrameType
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from service.app import create_app
+from service.core.contexts import embedder_label
+from service.settings import Settings, SettingsError
+from service.wiring import Parts, open_parts
+
+_GRACE_S = 20
+
+
+class CannotListen(Exception):
+    """The address cannot be bound."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises SettingsError, CannotListen, GpoServeError."""
+    _check_exposure(settings)
+    with _bind(settings.host, settings.port) as listener:
+        asyncio.run(_serve(settings, listener))
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens as soon as it does."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then announce."""
+        await super().startup(sockets)
+        if self.started:
+            sys.stdout.write(self._announcement + "\n")
+            sys.stdout.flush()
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    async with open_parts(settings) as parts:
+        config = uvicorn.Config(
+            create_app(settings, parts),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        server = _Server(config, _announcement(settings, listener, parts))
+        # uvicorn raises a signal again once it has shut down; that must not kill the process.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _ignore)
+        await server.serve(sockets=[listener])
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the signal has been served."""
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Without keys, only this machine may reach the service. Raises SettingsError."""
+    if settings.allow_no_auth or _is_loopback(settings.host):
+        return
+    raise SettingsError(
+        f"GPO_HOST={settings.host} can be reached from other machines, and no client needs a key; "
+        "set GPO_ALLOW_NO_AUTH=1 if something in front of the service keeps strangers out"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as exc:
+        raise CannotListen(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+    listener.set_inheritable(True)
+    return listener
+
+
+def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    source = settings.generator_url or settings.model or str(settings.bundled_model)
+    lines = [
+        f"gpo-serve listens on http://{shown}:{port} (documentation at /docs)",
+        f"  store      {_without_password(settings.store_url)}",
+        f"  generator  {settings.generator}: {parts.generator.model} from {source}",
+        f"  scorer     {parts.scorer.model} from {settings.checkpoint}",
+        f"  embedder   {embedder_label(parts.embedder.identity)} ({settings.embedder})",
+    ]
+    return "\n".join(lines)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)

@@ -1,0 +1,99 @@
+"""Settings in, ready objects out: the one place that knows which parts there are.
+
+Adapters are imported when they are opened, so that the command line stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from service.api.deps import About, UseCases
+from service.core.admission import Admission
+from service.core.contexts import Contexts, embedder_label
+from service.core.groups import Groups
+from service.core.health import Readiness
+from service.core.limits import Limits
+from service.core.ports import Embedder, Generator, GroupStore, Scorer
+from service.core.predict import Predict
+from service.core.score import Score
+from service.core.steer import Steer
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service stands on, behind its ports."""
+
+    store: GroupStore
+    generator: Generator
+    embedder: Embedder
+    scorer: Scorer
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Open every part, and close them in reverse. Raises GpoServeError.
+
+    One after the other: torch and transformers do not bear being imported from two threads.
+    """
+    from service.adapters.generators.open import open_generator
+    from service.adapters.scoring.open import open_scoring
+    from service.adapters.stores.open import open_store
+
+    async with AsyncExitStack() as stack:
+        store = open_store(settings.store_url)
+        stack.push_async_callback(store.close)
+        embedder, scorer = open_scoring(settings)
+        stack.push_async_callback(embedder.close)
+        generator = open_generator(settings)
+        stack.push_async_callback(generator.close)
+        yield Parts(store=store, generator=generator, embedder=embedder, scorer=scorer)
+
+
+def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
+    """The use cases over these parts."""
+    limits = Limits(
+        options=settings.max_options,
+        preferences=settings.max_preferences,
+        questions=settings.max_questions,
+        responses=settings.max_responses,
+        groups=settings.max_groups,
+        n=settings.max_n,
+        tokens=settings.max_tokens,
+        list=settings.max_list,
+        text_chars=settings.max_text_chars,
+        timeout_s=settings.max_timeout_s,
+    )
+    contexts = Contexts(parts.store, parts.embedder, limits)
+    return UseCases(
+        groups=Groups(parts.store, parts.embedder, limits),
+        predict=Predict(contexts, parts.embedder, parts.scorer, limits),
+        score=Score(contexts, parts.embedder, parts.scorer, limits),
+        steer=Steer(
+            contexts=contexts,
+            generator=parts.generator,
+            embedder=parts.embedder,
+            scorer=parts.scorer,
+            admission=Admission(settings.max_candidates_in_flight),
+            limits=limits,
+            system_prompt=settings.system_prompt,
+            consensus_weight=settings.consensus_weight,
+        ),
+        readiness=Readiness(
+            {
+                "store": parts.store.check,
+                "generator": parts.generator.check,
+                "scorer": parts.scorer.check,
+            }
+        ),
+        limits=limits,
+        about=lambda: About(
+            version=version("gpo-serve"),
+            generator=parts.generator.model,
+            scorer=parts.scorer.model,
+            embedder=embedder_label(parts.embedder.identity),
+        ),
+    )
