@@ -59,9 +59,9 @@ class TrainOptions:
     and falls linearly to zero over the last `decay_steps` when a stage is asked to finish.
     """
 
-    rows: int = 24
+    rows: int = 16
     row_tokens: int = 256
-    matrix_lr: float = 4e-3
+    matrix_lr: float = 3e-3
     other_lr: float = 2e-3
     weight_decay: float = 0.1
     warmup_steps: int = 60

@@ -45,7 +45,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedToken
 
 
 def _dress(core: Tokenizer) -> PreTrainedTokenizerFast:
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         bos_token=BOS,
         eos_token=END,
@@ -61,7 +61,10 @@ def _dress(core: Tokenizer) -> PreTrainedTokenizerFast:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer saved in `folder`, never from the network."""
-    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(
+        folder, local_files_only=True
+    )
+    return loaded
 
 
 def chat_text(user: str, system: str | None = None) -> str:
