@@ -17,9 +17,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
     RedisError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -33,6 +30,15 @@ SCHEMA_KEY = "gpo:schema"
 PROBE_KEY = "gpo:probe"
 MIN_SERVER = (6, 2)
 _MAX_CONNECTIONS = 32
+_REFUSALS = {
+    "OOM": "Redis is out of memory; nothing was written.",
+    "OutOfMemory": "Redis is out of memory; nothing was written.",
+    "READONLY": "Redis is a read-only replica; the store needs the primary.",
+    "ReadOnly": "Redis is a read-only replica; the store needs the primary.",
+    "MISCONF": "Redis cannot save to its disk and takes no writes.",
+    "NoPermission": "Redis does not permit this user the commands that the store needs.",
+    "WRONGTYPE": "Redis holds something else under the store's keys.",
+}
 
 
 class RedisConnection:
@@ -96,7 +102,9 @@ class RedisConnection:
             raise StoreUnavailable(
                 f"Redis has maxmemory-policy {policy}, which evicts groups; use volatile-ttl."
             )
-        await self._client.set(SCHEMA_KEY, SCHEMA_VERSION, nx=True)
+        # Written once alone: a server without memory for writes can still be read.
+        if await self._client.get(SCHEMA_KEY) is None:
+            await self._client.set(SCHEMA_KEY, SCHEMA_VERSION, nx=True)
         schema = int(await self._client.get(SCHEMA_KEY) or 0)
         if schema > SCHEMA_VERSION:
             raise StoreUnavailable(
@@ -115,7 +123,6 @@ class RedisConnection:
             self._breaker.failed()
             raise StoreUnavailable(_outage(exc)) from exc
         except (RedisError, ValueError) as exc:
-            self._verified = False
             self._breaker.succeeded()
             raise StoreUnavailable(_refusal(exc)) from exc
         except StoreUnavailable:
@@ -138,15 +145,11 @@ def _outage(exc: Exception) -> str:
 
 
 def _refusal(exc: Exception) -> str:
-    match exc:
-        case ReadOnlyError():
-            return "Redis is a read-only replica; the store needs the primary."
-        case OutOfMemoryError():
-            return "Redis is out of memory; nothing was written."
-        case NoPermissionError():
-            return "Redis does not permit this user the commands that the store needs."
-        case _:
-            return "Redis refuses the command."
+    # A script passes the error of a command on as text of its own, so the type does not tell.
+    for code, reason in _REFUSALS.items():
+        if code in str(exc) or code in type(exc).__name__:
+            return reason
+    return "Redis refuses the command."
 
 
 def _refuse_server(version: str, mode: str) -> None:
@@ -164,12 +167,7 @@ def _address(url: str) -> str:
 
 def _pool(url: str, timeout_s: float) -> aioredis.BlockingConnectionPool:
     try:
-        # Options in the URL would win over ours; retry_on_timeout, say, would repeat writes.
-        for option in parse_qs(urlsplit(url).query):
-            if option != "db" and not option.startswith("ssl_"):
-                raise StoreUnavailable(
-                    f"The store URL has the option {option[:40]!r}: only db and ssl_… are allowed."
-                )
+        _refuse_url(url)
         return aioredis.BlockingConnectionPool.from_url(
             url,
             max_connections=_MAX_CONNECTIONS,
@@ -181,3 +179,16 @@ def _pool(url: str, timeout_s: float) -> aioredis.BlockingConnectionPool:
         )
     except ValueError as exc:
         raise StoreUnavailable("The store URL is not a Redis URL (redis://host:port/db).") from exc
+
+
+def _refuse_url(url: str) -> None:
+    parts = urlsplit(url)
+    # redis-py would take database 0 in place of a path that is no number.
+    if parts.scheme != "unix" and parts.path.strip("/"):
+        int(parts.path.strip("/"))
+    # Options in the URL would win over ours; retry_on_timeout, say, would repeat writes.
+    for option in parse_qs(parts.query):
+        if option != "db" and not option.startswith("ssl_"):
+            raise StoreUnavailable(
+                f"The store URL has the option {option[:40]!r}; only db and ssl_… are allowed."
+            )
