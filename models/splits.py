@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -83,21 +84,33 @@ def population(group: str) -> str:
 
 
 def split_corpora(corpora: Sequence[Corpus], config: SplitConfig) -> list[Split]:
-    """One split for each corpus, consistent between them. Seeded; the order of files matters not."""
+    """One split for each corpus, consistent between them; seeded, whatever the order of files.
+
+    Populations of several corpora are dealt out first, so that every part can ask how a context
+    of one kind steers targets of another.
+    """
+    ordered = sorted(corpora, key=lambda c: c.name)
+    people = {c.name: [population(g) for g in c.groups] for c in ordered}
+    texts = {c.name: _question_texts(c) for c in ordered}
+    seen = Counter(p for names in people.values() for p in set(names))
     groups: dict[str, Part] = {}
     questions: dict[str, Part] = {}
-    splits: dict[str, Split] = {}
-    for corpus in sorted(corpora, key=lambda c: (-len(c.groups) * c.items, c.name)):
-        people = [population(g) for g in corpus.groups]
-        texts = _question_texts(corpus)
-        _assign(groups, people, config.test_groups, config.validation_groups, config.seed)
-        _assign(questions, texts, config.test_questions, config.validation_questions, config.seed)
-        by_question = np.array([questions[t] for t in texts], np.int8)
-        splits[corpus.name] = Split(
-            groups=np.array([groups[p] for p in people], np.int8),
-            items=by_question[corpus.question],
-        )
-    return [splits[corpus.name] for corpus in corpora]
+    for names in ([p for p, n in seen.items() if n > 1], *people.values()):
+        _assign(groups, names, config.test_groups, config.validation_groups, config.seed)
+    for names in texts.values():
+        _assign(questions, names, config.test_questions, config.validation_questions, config.seed)
+    return [_split(c, people[c.name], groups, texts[c.name], questions) for c in corpora]
+
+
+def _split(
+    corpus: Corpus,
+    people: Sequence[str],
+    groups: Mapping[str, Part],
+    texts: Sequence[str],
+    questions: Mapping[str, Part],
+) -> Split:
+    by_question = np.array([questions[t] for t in texts], np.int8)
+    return Split(np.array([groups[p] for p in people], np.int8), by_question[corpus.question])
 
 
 def _question_texts(corpus: Corpus) -> list[str]:

@@ -1,0 +1,192 @@
+"""The scorer: numpy in, numpy out, around the network, its prior and its calibration.
+
+Encodes a context once, then answers any question or response from it. Knows no text, no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.batches import FloatArray, Item, Kind, Tokens, collate
+from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
+from models.gpo import GPO, EncodedContext, GPOConfig, Output
+from models.prior import PopulationPrior, PriorConfig
+
+ARCH = "gpo-residual-v1"
+BANK = "bank.safetensors"
+MAX_CONTEXT_TOKENS = 8192
+CELLS = 2_000_000  # attention cells (targets x context) at a time, which bounds memory
+
+
+class ContextTooLargeError(ValueError):
+    """A context holds more (prompt, response) pairs than the scorer takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Half width of a 90 % interval in units of the predicted std, for each kind.
+
+    Fitted on the validation split so that 90 % of the true values lie inside.
+    """
+
+    share: float = 1.645
+    rating: float = 1.645
+    comparison: float = 1.645
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Predicted values (n,) with their std and 90 % interval: 0 <= low <= mean <= high <= 1."""
+
+    mean: FloatArray
+    std: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+ScoredQuestion = Scored
+ScoredResponses = Scored
+
+
+@dataclass(frozen=True, slots=True)
+class GPOScorer:
+    """A loaded checkpoint, ready to score. Not thread-safe; one worker owns it."""
+
+    network: GPO
+    prior: PopulationPrior
+    card: Card
+    calibration: Calibration = field(default_factory=Calibration)
+
+    @classmethod
+    def load(cls, path: Path | str, *, device: str = "cpu") -> GPOScorer:
+        """Read a checkpoint folder. Raises CheckpointError."""
+        tensors, card = load_checkpoint(path, device=device)
+        if card.arch != ARCH:
+            raise CheckpointError(f"{path} holds the architecture {card.arch!r}, not {ARCH!r}")
+        try:
+            network = GPO(GPOConfig(**card.config["network"]))
+            network.load_state_dict(tensors)
+            calibration = Calibration(**card.config["calibration"])
+            prior = PopulationPrior(
+                load_file(path, card, BANK), PriorConfig(**card.config["prior"])
+            )
+        except (KeyError, TypeError, RuntimeError) as exc:
+            raise CheckpointError(f"{path}: the weights do not fit their card: {exc}") from exc
+        return cls(network.to(device).eval(), prior, card, calibration)
+
+    def save(self, path: Path | str, *, card: Card | None = None) -> GPOScorer:
+        """Write a checkpoint folder; the card gets this scorer's configuration and digests."""
+        config = {
+            "network": asdict(self.network.config),
+            "prior": asdict(self.prior.config),
+            "calibration": asdict(self.calibration),
+        }
+        card = replace(card or self.card, arch=ARCH, config=config)
+        tensors = self.network.state_dict()
+        written = save_checkpoint(path, tensors, card, files={BANK: self.prior.tensors()})
+        return replace(self, card=written)
+
+    def encode_context(self, items: Sequence[Item]) -> EncodedContext:
+        """Keys, values and ridge of a context. Raises ContextTooLargeError over the limit."""
+        size = sum(len(item.values) for item in items)
+        if size > MAX_CONTEXT_TOKENS:
+            raise ContextTooLargeError(
+                f"the context has {size} (prompt, response) pairs, at most {MAX_CONTEXT_TOKENS} fit"
+            )
+        with torch.inference_mode():
+            return self.network.encode(self._tokens(items))
+
+    def predict(
+        self, context: EncodedContext, questions: Sequence[FloatArray]
+    ) -> list[ScoredQuestion]:
+        """For each question's option vectors (k, D): the group's distribution, in their order."""
+        return self.predict_many([context], questions)[0]
+
+    def predict_many(
+        self, contexts: Sequence[EncodedContext], questions: Sequence[FloatArray]
+    ) -> list[list[ScoredQuestion]]:
+        """`predict` for several contexts; the questions' priors are computed once."""
+        items = [self._target(Kind.SHARE, vectors) for vectors in questions]
+        return [self._answer(context, items) for context in contexts]
+
+    def score(self, context: EncodedContext, responses: FloatArray) -> ScoredResponses:
+        """Expected approval of responses (n, D), each independent of the others."""
+        return self.score_many([context], responses)[0]
+
+    def score_many(
+        self, contexts: Sequence[EncodedContext], responses: FloatArray
+    ) -> list[ScoredResponses]:
+        """`score` for several contexts; the responses' priors are computed once."""
+        items = [self._target(Kind.RATING, row[None]) for row in responses]
+        return [_join(self._answer(context, items)) for context in contexts]
+
+    def compare(self, context: EncodedContext, pair: FloatArray) -> Scored:
+        """How likely the group prefers each of two responses (2, D)."""
+        return self._answer(context, [self._target(Kind.COMPARISON, pair)])[0]
+
+    def _target(self, kind: Kind, vectors: FloatArray) -> Item:
+        zeros = np.zeros(len(vectors), np.float32)
+        return Item(kind, vectors, zeros, prior=self.prior(kind, vectors))
+
+    def _answer(self, context: EncodedContext, items: Sequence[Item]) -> list[Scored]:
+        found: list[Scored] = []
+        room = max(CELLS // (context.frame.mask.shape[1] + 1), 1)
+        for chunk in _chunks(items, room):
+            with torch.inference_mode():
+                output = self.network.decode(context, self._tokens(chunk))
+            found += self._split(output, chunk)
+        return found
+
+    def _split(self, output: Output, items: Sequence[Item]) -> list[Scored]:
+        mean = output.mean[0].cpu().numpy().astype(np.float64)
+        std = output.std[0].cpu().numpy().astype(np.float64)
+        found, start = [], 0
+        for item in items:
+            cells = slice(start, start + len(item.values))
+            start = cells.stop
+            m, s = mean[cells], std[cells]
+            if item.kind is not Kind.RATING:
+                m = m / m.sum()
+            half = s * getattr(self.calibration, item.kind)
+            found.append(Scored(*_float32(m, s, np.maximum(m - half, 0), np.minimum(m + half, 1))))
+        return found
+
+    def _tokens(self, items: Sequence[Item]) -> Tokens:
+        """One episode; what the prior expects is filled in where an item does not say."""
+        filled = [
+            item
+            if item.prior is not None
+            else replace(item, prior=self.prior(item.kind, item.vectors))
+            for item in items
+        ]
+        device = next(self.network.parameters()).device
+        return collate([filled], dim=self.network.config.embedding_dim).to(device)
+
+
+def _chunks(items: Sequence[Item], room: int) -> list[list[Item]]:
+    """Consecutive items with at most `room` tokens together, at least one item each."""
+    chunks: list[list[Item]] = []
+    used = room + 1
+    for item in items:
+        used += len(item.values)
+        if used > room:
+            chunks.append([])
+            used = len(item.values)
+        chunks[-1].append(item)
+    return chunks
+
+
+def _join(parts: Sequence[Scored]) -> Scored:
+    if not parts:
+        return Scored(*(np.zeros(0, np.float32) for _ in Scored.__slots__))
+    return Scored(*(np.concatenate([getattr(p, n) for p in parts]) for n in Scored.__slots__))
+
+
+def _float32(*arrays: Any) -> tuple[FloatArray, ...]:
+    return tuple(np.asarray(a, np.float32) for a in arrays)
