@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from models.opinion_lm.config import CorpusOptions, ModelShape, TrainOptions
 from models.opinion_lm.corpus import epoch_cases, load_corpus
 from models.opinion_lm.evaluate import EvalOptions, evaluate, summary
-from models.opinion_lm.release import export, hardware, training_facts, write_card
+from models.opinion_lm.release import CARD, export, hardware, origin, training_facts, write_card
 from models.opinion_lm.tokenizer import load_tokenizer
 from models.opinion_lm.train import (
     STATE_FILE,
@@ -83,14 +84,19 @@ def train(args: argparse.Namespace) -> None:
     options = TrainOptions(device=args.device, decay_steps=args.decay_steps, matrix_lr=args.lr)
     torch.manual_seed(options.seed)
     corpus, shape = load_corpus(args.data, CorpusOptions()), ModelShape()
-    folder = args.init or args.out / "tokenizer"
-    if not folder.exists():
+    folder = args.out / "tokenizer"
+    if args.init:
+        load_tokenizer(args.init).save_pretrained(folder)
+    elif not folder.exists():
         corpus_tokenizer(corpus, shape.vocab_size).save_pretrained(folder)
     tokenizer = load_tokenizer(folder)
     model = load_model(args.init) if args.init else new_model(shape, tokenizer)
     trainer = Trainer(model, tokenizer, corpus, options, args.out)
     if args.resume and (args.out / STATE_FILE).exists():
         trainer.resume()
+    elif args.init:
+        trainer.progress.origin = origin(args.init)
+        trainer.progress.epoch = trainer.progress.origin["epochs_begun"]
     if args.compile:
         trainer.compile()
     ended = trainer.run(minutes=args.minutes)
@@ -100,7 +106,7 @@ def train(args: argparse.Namespace) -> None:
 def export_run(args: argparse.Namespace) -> None:
     """Write the run's present weights into the released folder, with a card of the training."""
     tokenizer = load_tokenizer(args.out / "tokenizer")
-    corpus, options = CorpusOptions(), TrainOptions(device="cpu")
+    corpus = CorpusOptions()
     model = new_model(ModelShape(), tokenizer)
     state = torch.load(args.out / STATE_FILE, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
@@ -108,7 +114,7 @@ def export_run(args: argparse.Namespace) -> None:
     facts = training_facts(
         model,
         Progress(**state["progress"]),
-        options,
+        TrainOptions(**state.get("options", {})),
         corpus,
         hardware=hardware(args.threads, args.device),
     )
@@ -120,7 +126,8 @@ def measure(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     corpus = load_corpus(args.data, CorpusOptions())
     answers = args.answers or args.out / "answers"
-    metrics = evaluate(corpus, args.released, answers, EvalOptions(device=args.device))
+    epochs = json.loads((args.released / CARD).read_text("utf-8"))["training"]["epochs_begun"]
+    metrics = evaluate(corpus, args.released, answers, epochs, EvalOptions(device=args.device))
     write_card(args.released, {"metrics": metrics})
     say(summary(metrics))
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.opinion_lm import measures
-from models.opinion_lm.corpus import Corpus, mentions, normalise
+from models.opinion_lm.corpus import Corpus, epoch_cases, mentions, normalise
 from models.opinion_lm.layouts import with_options
 from models.opinion_lm.packing import collate, encode, pack
 from models.opinion_lm.sample import Sampler
@@ -44,7 +44,9 @@ class EvalOptions:
     device: str = "cpu"
 
 
-def evaluate(corpus: Corpus, folder: Path, answers: Path, options: EvalOptions) -> dict[str, Any]:
+def evaluate(
+    corpus: Corpus, folder: Path, answers: Path, epochs: int, options: EvalOptions
+) -> dict[str, Any]:
     """All figures of the card, nested by measure."""
     sampler = Sampler(folder, device=options.device)
     surveys = _spread_out(corpus.held_surveys, options)
@@ -72,7 +74,9 @@ def evaluate(corpus: Corpus, folder: Path, answers: Path, options: EvalOptions) 
         ]
     )
     metrics["on_topic"] = on_topic(open_prompts, texts, kinds, options)
-    metrics["memorisation"] = memorisation(sampler, open_prompts, read_answers(answers), options)
+    metrics["memorisation"] = memorisation(
+        sampler, open_prompts, read_answers(corpus, answers, epochs), options
+    )
     return metrics
 
 
@@ -218,10 +222,14 @@ def on_topic(
     return parts
 
 
-def read_answers(folder: Path) -> set[str]:
-    """Every answer the run trained on, from the log it wrote for each epoch."""
+def read_answers(corpus: Corpus, folder: Path, epochs: int) -> set[str]:
+    """Every answer trained on: from the run's log, or built again where an epoch has none."""
     found: set[str] = set()
-    for path in sorted(folder.glob("epoch-*.txt.gz")):
+    for epoch in range(epochs):
+        path = folder / f"epoch-{epoch:03d}.txt.gz"
+        if not path.exists():
+            found.update(a for case in epoch_cases(corpus, epoch) for a in case.answers)
+            continue
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             found.update(line.rstrip("\n") for line in lines)
     return found

@@ -87,6 +87,7 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: 
     )
     model.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[arg-type]
     tokenizer.save_pretrained(folder)
+    (folder / WEIGHTS).chmod(0o644)
 
 
 def training_facts(
@@ -117,7 +118,7 @@ def training_facts(
         "seeds": {"corpus": corpus.seed, "training": options.seed},
         "training": {
             "steps": progress.step,
-            "epochs": round(progress.epoch + 1, 2),
+            "epochs_begun": progress.epoch + 1,
             "tokens_seen": progress.tokens,
             "answer_tokens_seen": progress.answers_tokens,
             "hours": round(progress.seconds / 3600, 2),
@@ -129,9 +130,18 @@ def training_facts(
             "other_lr": options.other_lr,
             "schedule": "warmup, stable, linear decay",
             "final_loss": _mean(progress.losses[-50:]),
+            **({"continued_from": progress.origin} if progress.origin else {}),
         },
         "limits": list(LIMITS),
+        "metrics": {},
     }
+
+
+def origin(folder: Path) -> dict[str, Any]:
+    """Where a run that starts from released weights comes from: their digest and training."""
+    card = json.loads((folder / CARD).read_text("utf-8"))
+    names = ("steps", "epochs_begun", "tokens_seen", "answer_tokens_seen", "hours")
+    return {"sha256": card["sha256"][WEIGHTS], **{n: card["training"][n] for n in names}}
 
 
 def _mean(values: list[float]) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Progress:
     seconds: float = 0.0
     decay_from: int | None = None
     losses: list[float] = field(default_factory=list)
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -166,7 +167,8 @@ class Trainer:
             {
                 "model": self.model.state_dict(),
                 "optimizers": [o.state_dict() for o in self.optimizers],
-                "progress": {s: getattr(self.progress, s) for s in Progress.__slots__},
+                "progress": asdict(self.progress),
+                "options": asdict(self.options),
             },
             fresh,
         )
