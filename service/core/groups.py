@@ -24,6 +24,7 @@ ID_PATTERN = r"[A-Za-z0-9._:-]{1,128}"
 _ID = re.compile(ID_PATTERN)
 # Reading the version and writing against it is repeated when another writer came between.
 _ATTEMPTS = 5
+_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,10 @@ class Groups:
         """The newest version. Raises GroupNotFound."""
         return await self._store.get(tenant, group_id)
 
-    async def list(self, tenant: str, *, limit: int, cursor: str | None) -> GroupPage:
+    async def list(self, tenant: str, *, limit: int | None, cursor: str | None) -> GroupPage:
         """One page in the order of the ids. Raises InvalidInput, InputTooLarge."""
+        if limit is None:
+            limit = min(_PAGE, self._limits.list)
         faults = Faults()
         faults.cap("/limit", limit, self._limits.list, "groups on a page")
         faults.check()

@@ -64,7 +64,7 @@ async def create_group(
 async def list_groups(
     services: Services,
     tenant: Tenant,
-    limit: Annotated[int, Query(ge=1, description="Groups on this page.")] = 50,
+    limit: Annotated[int | None, Query(ge=1, description="Groups on a page, else 50.")] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> GroupPageOut:
     """Groups in the order of their ids, without their preferences."""
