@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 
@@ -49,7 +49,7 @@ async def create_group(
         tenant,
         body.to_core(services.limits),
         group_id=body.id,
-        idempotency=_idempotency(idempotency_key, body),
+        idempotency=_idempotency(idempotency_key, await request.json()),
     )
     response.headers["Location"] = f"{request.url.path.rstrip('/')}/{group.id}"
     return _tagged(response, group)
@@ -178,12 +178,12 @@ def _tagged(response: Response, group: Group, *, with_preferences: bool = False)
     return GroupOut.of(group, with_preferences=with_preferences)
 
 
-def _idempotency(key: str | None, body: GroupIn) -> Idempotency | None:
+def _idempotency(key: str | None, body: Any) -> Idempotency | None:
     """The key with a digest of what was sent, whatever its order and spacing."""
     if key is None:
         return None
     if not key.strip() or len(key) > _MOST_KEY_CHARS:
         detail = f"must hold 1 to {_MOST_KEY_CHARS} characters"
         raise InvalidInput([FieldError("/Idempotency-Key", detail)])
-    sent = json.dumps(body.model_dump(exclude_unset=True), sort_keys=True)
+    sent = json.dumps(body, sort_keys=True)
     return Idempotency(key, hashlib.sha256(sent.encode()).hexdigest())
