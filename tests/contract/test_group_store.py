@@ -473,6 +473,8 @@ async def test_vectors_go_with_their_version(store: GroupStore) -> None:
     assert not await cached(group.version)
     await store.put_vectors(T, "g", grown.version, "d", some_vectors(10))
     assert await cached(grown.version)
+    await store.put_vectors(T, "g", group.version, "d", some_vectors())
+    assert await cached(grown.version)
 
     replaced, _ = await store.put(T, "g", PLAIN, embedder=E)
     assert not await cached(grown.version)

@@ -223,6 +223,7 @@ async def slow_way_to(port: int, delay_s: float) -> AsyncIterator[int]:
             writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal lose_answer
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(pump(reader, up_writer, 0), pump(up_reader, writer, delay_s))
 
@@ -269,6 +270,38 @@ async def test_cancelled_commands_use_up_no_connections(redis_server: RedisServe
         got = await asyncio.gather(*(store.get(T, "g") for _ in range(64)))
         assert {g.id for g in got} == {"g"}
         await store.close()
+
+
+async def test_a_write_whose_answer_got_lost_is_not_repeated(
+    redis_server: RedisServer, store: RedisStore
+) -> None:
+    lose_answer = False
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal lose_answer
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", redis_server.port)
+        while command := await reader.read(65_536):
+            up_writer.write(command)
+            answer = await up_reader.read(65_536)
+            if lose_answer:
+                lose_answer = False
+                break
+            writer.write(answer)
+        up_writer.close()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    behind = RedisStore(f"redis://127.0.0.1:{port}/0", timeout_s=20.0)
+    await behind.create(T, "g", PLAIN, embedder=E)
+    await behind.append(T, "g", [numbered(0)], max_preferences=9)
+    lose_answer = True
+    with pytest.raises(StoreUnavailable):
+        await behind.append(T, "g", [numbered(1)], max_preferences=9)
+    assert numbers((await store.get(T, "g")).preferences) == [0, 1]
+    await behind.close()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_scripts_survive_a_flush_of_the_script_cache(

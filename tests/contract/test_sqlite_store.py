@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures import store_worker
 from fixtures.groups import DRAFT, PLAIN, RATING, numbered
@@ -144,6 +145,18 @@ async def test_only_the_owner_can_read_the_files(path: Path, store: SqliteStore)
     files = sorted(path.parent.iterdir())
     assert [f.name for f in files] == ["groups.db", "groups.db-shm", "groups.db-wal"]
     assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o600}
+
+
+async def test_a_deleted_group_leaves_its_version_alone(path: Path, store: SqliteStore) -> None:
+    group = await store.create(T, "g", DRAFT, embedder=E)
+    await store.put_vectors(T, "g", group.version, "d", np.ones((9, 4), np.float32))
+    await store.delete(T, "g")
+    with store._database.read() as conn:
+        counts = {
+            table: conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("groups", "preferences", "vectors", "versions")
+        }
+    assert counts == {"groups": 0, "preferences": 0, "vectors": 0, "versions": 1}
 
 
 # --- locks
