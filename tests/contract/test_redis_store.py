@@ -223,7 +223,6 @@ async def slow_way_to(port: int, delay_s: float) -> AsyncIterator[int]:
             writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal lose_answer
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(pump(reader, up_writer, 0), pump(up_reader, writer, delay_s))
 
