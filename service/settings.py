@@ -99,7 +99,9 @@ class Settings(BaseSettings):
                 f"GPO_MAX_N ({self.max_n}) must not be above "
                 f"GPO_MAX_CANDIDATES_IN_FLIGHT ({self.max_candidates_in_flight})"
             )
-        if not self.store_url.startswith(("sqlite:///", "redis://", "rediss://", "unix://")):
+        if not self.store_url.startswith(
+            ("sqlite:///", "redis://", "rediss://", "unix://", "redis+sentinel://")
+        ):
             raise ValueError("GPO_STORE_URL must start with sqlite:/// or redis://")
         return self
 

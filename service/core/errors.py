@@ -7,7 +7,7 @@ GpoServeError
 ├── GroupExists
 ├── VersionMismatch         compare-and-set failed
 ├── IdempotencyConflict     same key, other payload
-├── StoreUnavailable        the store does not answer; nothing was written
+├── StoreUnavailable        the store does not answer; a write is whole or absent
 ├── GeneratorError
 │   ├── GeneratorUnavailable    no connection, or the engine died
 │   ├── GeneratorRejected       the generator refuses the request (too long, bad parameter)
@@ -78,7 +78,7 @@ class IdempotencyConflict(GpoServeError):
 
 
 class StoreUnavailable(GpoServeError):
-    """The store does not answer; nothing was written."""
+    """The store does not answer; a write was done as a whole or not at all."""
 
 
 class GeneratorError(GpoServeError):

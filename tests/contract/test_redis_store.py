@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import redis as sync_redis
 from fixtures.groups import DRAFT, PLAIN, RATING, numbered, numbers
-from fixtures.redis_server import RedisServer
+from fixtures.redis_server import RedisServer, free_port
 
 from service.adapters.stores.open import open_store
 from service.adapters.stores.redis_store import RedisStore
@@ -41,10 +41,10 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     """Starts a server with options of its own."""
     servers: list[RedisServer] = []
 
-    def start(*options: str) -> RedisServer:
+    def start(*options: str, sentinel_config: Path | None = None) -> RedisServer:
         folder = tmp_path / f"redis-{len(servers)}"
         folder.mkdir()
-        servers.append(RedisServer(folder, "--appendonly", "no", *options))
+        servers.append(RedisServer(folder, *options, sentinel_config=sentinel_config))
         servers[-1].start()
         return servers[-1]
 
@@ -127,7 +127,7 @@ async def test_a_killed_server_loses_nothing_and_the_store_heals(
 
 
 async def test_a_server_that_is_not_there_at_first(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, "--appendonly", "no")
+    server = RedisServer(tmp_path)
     store = open_store(server.url.replace("//", f"//user:{PASSWORD}@"))
     with pytest.raises(StoreUnavailable) as info:
         await store.check()
@@ -172,6 +172,17 @@ async def test_a_server_that_accepts_and_never_answers() -> None:
     await silent.wait_closed()
 
 
+async def test_slow_answers_do_not_add_up(redis_server: RedisServer) -> None:
+    # Each answer comes in time, but a first call needs several of them.
+    async with slow_way_to(redis_server.port, 0.9) as port:
+        store = RedisStore(f"redis://127.0.0.1:{port}/1", timeout_s=1.0)
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await store.get(T, "g")
+        assert time.monotonic() - started < 2
+        await store.close()
+
+
 async def test_a_server_that_stalls_and_goes_on(durable_redis: RedisServer) -> None:
     store = RedisStore(durable_redis.url, timeout_s=0.5)
     for i in range(20):
@@ -200,6 +211,42 @@ async def test_a_restart_between_two_calls_goes_unnoticed_or_heals(
     await until_it_heals(store)
     assert await store.get(T, "g") == made
     await store.close()
+
+
+async def test_after_a_failover_the_new_primary_serves(
+    start_server: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    primary = start_server()
+    replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
+    config = tmp_path / "sentinel.conf"
+    write_sentinel_config(config, primary.port)
+    sentinel = start_server(sentinel_config=config)
+    nobody = free_port()
+    store = open_store(
+        f"redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{sentinel.port}/groups-primary/0"
+    )
+    assert isinstance(store, RedisStore)
+    await until_it_heals(store)
+    made = await store.create(T, "g", DRAFT, embedder=E)
+    with sync_redis.Redis(port=primary.port) as client:
+        assert client.wait(1, 30_000) == 1
+    primary.kill()
+    with pytest.raises(StoreUnavailable):
+        await store.append(T, "g", [RATING], max_preferences=9)
+    await until_it_heals(store)
+    assert await store.get(T, "g") == made
+    assert (await store.append(T, "g", [RATING], max_preferences=9)).version == made.version + 1
+    with sync_redis.Redis(port=replica.port) as client:
+        assert client.role()[0] == b"master"
+    await store.close()
+
+
+def write_sentinel_config(path: Path, primary_port: int) -> None:
+    path.write_text(
+        f"sentinel monitor groups-primary 127.0.0.1 {primary_port} 1\n"
+        "sentinel down-after-milliseconds groups-primary 500\n"
+        "sentinel failover-timeout groups-primary 5000\n"
+    )
 
 
 # --- cancelled commands
@@ -454,9 +501,12 @@ async def test_data_of_a_newer_release_are_refused(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (f"redis://:{PASSWORD}@host:notaport/0", "not a Redis URL"),
+        (f"redis://:{PASSWORD}@host:notaport/0", "is not one of"),
         (f"redis://:{PASSWORD}@host/0?retry_on_timeout=true", "retry_on_timeout"),
-        (f"redis://:{PASSWORD}@host/groups", "not a Redis URL"),
+        (f"redis://:{PASSWORD}@host/groups", "is not one of"),
+        (f"redis+sentinel://:{PASSWORD}@host:26379", "is not one of"),
+        (f"redis+sentinel://:{PASSWORD}@host:x/primary", "is not one of"),
+        (f"redis+sentinel://:{PASSWORD}@host,/primary", "is not one of"),
     ],
 )
 def test_urls_that_cannot_be_used(url: str, words: str) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from service.adapters.stores.redis_client import SCHEMES
 from service.adapters.stores.redis_store import RedisStore
 from service.adapters.stores.sqlite_store import SqliteStore
 from service.core.errors import StoreUnavailable
 from service.core.ports import GroupStore
 
 _SQLITE = "sqlite:///"
-_REDIS = ("redis://", "rediss://", "unix://")
 
 
 def open_store(url: str) -> GroupStore:
-    """The store that a URL names: sqlite:///relative, sqlite:////absolute or redis://….
+    """The store that a URL names: sqlite:///relative, sqlite:////absolute, redis://….
+
+    Redis also as rediss://, unix:// and redis+sentinel://host:port,host:port/primary/db.
 
     A SQLite file is created and migrated at once. Redis is first spoken to by the first call, so
     that a service starts while Redis is down. Raises StoreUnavailable, without the URL's password.
@@ -24,7 +26,7 @@ def open_store(url: str) -> GroupStore:
         if not name or name.startswith(":memory:"):
             raise StoreUnavailable("The store URL names no file; write sqlite:///name.db.")
         return SqliteStore(Path(name))
-    if url.startswith(_REDIS):
+    if url.startswith(SCHEMES):
         return RedisStore(url)
     scheme = url.partition(":")[0]
     raise StoreUnavailable(

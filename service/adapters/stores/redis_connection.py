@@ -9,11 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -23,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.stores.breaker import Breaker
+from service.adapters.stores.redis_client import open_client
 from service.core.errors import StoreUnavailable
 
 SCHEMA_VERSION = 1
@@ -42,16 +40,13 @@ _REFUSALS = {
 
 
 class RedisConnection:
-    """A pool of connections to one server that fails fast while it is down and heals by itself.
-
-    A command is sent once: redis-py's own retries are off, since a write whose answer got lost
-    would be done twice.
-    """
+    """A pool of connections to one server that fails fast while it is down and heals by itself."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._address = _address(url)
-        self._client = aioredis.Redis.from_pool(_pool(url, timeout_s))
+        self._opened = open_client(url, timeout_s=timeout_s, max_connections=_MAX_CONNECTIONS)
+        self._client = self._opened.redis
+        self._places = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._scripts: dict[str, Any] = {}
         self._breaker = Breaker()
         self._verified = False
@@ -73,7 +68,7 @@ class RedisConnection:
         with self._translated():
             # The whole call is bounded: a wait for a connection, the connection's handshake
             # and the command itself could each use up a socket timeout.
-            async with asyncio.timeout(self._timeout_s * 1.25):
+            async with asyncio.timeout(self._timeout_s * 1.25), self._places:
                 if not self._verified:
                     await self._verify()
                 return await command(self._client)
@@ -84,13 +79,13 @@ class RedisConnection:
         try:
             await self.call(lambda client: client.set(PROBE_KEY, "1", ex=60))
         except StoreUnavailable as exc:
-            raise StoreUnavailable(f"{exc} [{self._address}]") from exc
+            raise StoreUnavailable(f"{exc} [{self._opened.address}]") from exc
 
     async def close(self) -> None:
         """Close every connection."""
         self._closed = True
         with self._translated():
-            await self._client.aclose()
+            await self._opened.aclose()
 
     async def _verify(self) -> None:
         """Refuse a server that cannot keep groups, and data of a newer release."""
@@ -157,38 +152,3 @@ def _refuse_server(version: str, mode: str) -> None:
         raise StoreUnavailable("Redis runs in cluster mode; the store needs a single primary.")
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_SERVER:
         raise StoreUnavailable(f"Redis is at version {version}; the store needs 6.2 or newer.")
-
-
-def _address(url: str) -> str:
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{place}{parts.path}"
-
-
-def _pool(url: str, timeout_s: float) -> aioredis.BlockingConnectionPool:
-    try:
-        _refuse_url(url)
-        return aioredis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=_MAX_CONNECTIONS,
-            timeout=timeout_s,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
-    except ValueError as exc:
-        raise StoreUnavailable("The store URL is not a Redis URL (redis://host:port/db).") from exc
-
-
-def _refuse_url(url: str) -> None:
-    parts = urlsplit(url)
-    # redis-py would take database 0 in place of a path that is no number.
-    if parts.scheme != "unix" and parts.path.strip("/"):
-        int(parts.path.strip("/"))
-    # Options in the URL would win over ours; retry_on_timeout, say, would repeat writes.
-    for option in parse_qs(parts.query):
-        if option != "db" and not option.startswith("ssl_"):
-            raise StoreUnavailable(
-                f"The store URL has the option {option[:40]!r}; only db and ssl_… are allowed."
-            )
