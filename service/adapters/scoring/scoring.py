@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from models.batches import Item
 from models.batches import Kind as ItemKind
+from models.gpo import EncodedContext
+from models.scorer import ContextTooLargeError, GPOScorer
 from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context, FloatArray, Prediction, Scores
-
-if TYPE_CHECKING:
-    from models.scorer import EncodedContext, GPOScorer
+from service.core.errors import FieldError, InputTooLarge
 
 R = TypeVar("R")
 CHUNK_TOKENS = 4096
@@ -59,7 +59,7 @@ class ModuleScorer:
     ) -> list[list[Prediction]]:
         """For each context, for each question's option vectors (k, D): its distribution.
 
-        Raises ScorerFailed, Overloaded.
+        Raises ScorerFailed, Overloaded, InputTooLarge.
         """
         rows: list[list[Prediction]] = [[] for _ in contexts]
         for chunk in _chunks(questions, len(contexts)):
@@ -102,8 +102,7 @@ class ModuleScorer:
         def run(encoded: list[EncodedContext], lists: list[FloatArray]) -> list[list[Scores]]:
             ends = np.cumsum([len(vectors) for vectors in lists])[:-1]
             rows: list[list[Scores]] = []
-            for context in encoded:
-                found = self._module.score(context, np.concatenate(lists))
+            for found in self._module.score_many(encoded, np.concatenate(lists)):
                 arrays = (found.mean, found.std, found.low, found.high)
                 parts = [np.split(array, ends) for array in arrays]
                 rows.append([Scores(*part) for part in zip(*parts, strict=True)])
@@ -135,12 +134,14 @@ class ModuleScorer:
     def _encoded(self, context: Context) -> EncodedContext:
         encoded = self.cache.get(context.digest)
         if encoded is None:
-            encoded = self._module.encode_context(
-                [
-                    Item(ItemKind(item.kind.value), item.vectors, item.values, item.weight)
-                    for item in context.items
-                ]
-            )
+            items = [
+                Item(ItemKind(item.kind.value), item.vectors, item.values, item.weight)
+                for item in context.items
+            ]
+            try:
+                encoded = self._module.encode_context(items)
+            except ContextTooLargeError as exc:
+                raise InputTooLarge([FieldError("", str(exc))]) from exc
             self.cache.put(context.digest, encoded, encoded.nbytes)
         return encoded
 

@@ -138,7 +138,8 @@ class Worker:
         except Exception as exc:
             # The outermost handler of a job: whatever went wrong, the worker goes on.
             if len(batch) == 1:
-                log.warning("a scoring job failed", exc_info=True)
+                if not isinstance(exc, GpoServeError):
+                    log.warning("a scoring job failed", exc_info=True)
                 batch[0].done.set_exception(_translated(exc))
                 return
             # One bad request must not fail the others that happened to wait beside it.

@@ -13,10 +13,11 @@ import pytest
 
 from models.batches import Item
 from models.batches import Kind as ItemKind
+from models.scorer import ContextTooLargeError
 from service.adapters.scoring.scoring import CHUNK_TOKENS, ModuleScorer
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context, ContextItem, Kind
-from service.core.errors import ScorerFailed
+from service.core.errors import InputTooLarge, ScorerFailed
 
 DIM = 4
 
@@ -51,6 +52,8 @@ class SumModule:
         self.entered.set()
         assert self.gate.wait(30)
         self.encoded.append(list(items))
+        if len(items) > 3:
+            raise ContextTooLargeError("at most 3 fit")
         return Encoded(float(sum(item.values.sum() for item in items)))
 
     def predict_many(
@@ -59,11 +62,11 @@ class SumModule:
         self.calls.append((len(contexts), len(questions)))
         return [[self._answer(c, q) for q in questions] for c in contexts]
 
-    def score(self, context: Encoded, responses: np.ndarray) -> Answer:
-        self.calls.append((1, len(responses)))
+    def score_many(self, contexts: Sequence[Encoded], responses: np.ndarray) -> list[Answer]:
+        self.calls.append((len(contexts), len(responses)))
         if np.isnan(responses).any():
             raise ValueError("NaN")
-        return self._answer(context, responses)
+        return [self._answer(context, responses) for context in contexts]
 
     def _answer(self, context: Encoded, vectors: np.ndarray) -> Answer:
         mean = vectors.sum(1) + context.bias
@@ -182,7 +185,7 @@ async def test_merged_scores_are_split_where_they_belong(
         one, two = await task
         np.testing.assert_allclose(one.score, responses.sum(1) + 1, rtol=1e-6)
         np.testing.assert_allclose(two.high, responses.sum(1) + 8, rtol=1e-6)
-    assert module.calls[1:] == [(1, 7), (1, 7)]
+    assert module.calls[1:] == [(2, 7)]
 
 
 async def test_a_large_request_runs_in_chunks(scorer: ModuleScorer, module: SumModule) -> None:
@@ -207,6 +210,12 @@ async def test_a_failure_is_a_domain_error_and_hits_only_its_request(
     assert len((await good)[0].score) == 2
     await first
     await scorer.check()
+
+
+async def test_a_context_that_is_too_large_is_the_clients_error(scorer: ModuleScorer) -> None:
+    big = Context("big", context("x", 1.0).items * 4)
+    with pytest.raises(InputTooLarge, match="at most 3 fit"):
+        await scorer.score([big], question(1, 0))
 
 
 async def test_nothing_asked_is_nothing_answered(scorer: ModuleScorer) -> None:
