@@ -57,14 +57,14 @@ class Domain:
     def items(self, group: int, part: Part) -> IntArray:
         """The items of a part that a group answered."""
         answered = self.corpus.answered(group)
-        return answered[self.split.items[answered] == part]
+        return np.asarray(answered[self.split.items[answered] == part])
 
     def item(self, number: int, group: int, *, known: bool, mix: Mix | None = None) -> Item:
         """One preference of a group; `known`: the other training groups give the prior."""
         cells = slice(self.corpus.starts[number], self.corpus.starts[number + 1])
         values = self.corpus.values[group, cells]
         prior = self.unknown[cells]
-        if known and self.split.items[number] == Part.TRAIN:
+        if known and self.corpus.kind is Kind.SHARE and self.split.items[number] == Part.TRAIN:
             own = self.split.groups[group] == Part.TRAIN
             total = self.total[cells] - values if own else self.total[cells]
             prior = shrunk(total, float(self.count[number]) - own, prior)
@@ -193,7 +193,7 @@ class EpisodeSampler:
     def batches(self, size: int) -> Iterator[list[Episode]]:
         """Batches of training episodes, without end."""
         while True:
-            domain = self.domains[self.rng.integers(len(self.domains))]
+            domain = self.domains[int(self.rng.integers(len(self.domains)))]
             yield self.batch(size, domain, self._context_size())
 
     def batch(
@@ -234,6 +234,7 @@ class EpisodeSampler:
         cross = self._other_kind(domain, group, part) if rng.random() < config.cross else None
         targets = items[: min(wanted, len(items) // 2 if cross is None else len(items))]
         mix = self._mix(domain, group) if augment and not rating else None
+        # Free text is new every time, so no mean of other groups is ever known for it.
         known = rng.random(2) < (0.5 if augment else 1.0)
         asked = [domain.item(i, group, known=bool(known[0]), mix=mix) for i in targets]
         source, number, pool = (domain, group, items[len(targets) :]) if cross is None else cross

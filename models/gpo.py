@@ -2,12 +2,18 @@
 
 A Transformer Neural Process (TNP-D form) after Zhao, Dang, Grover, "Group Preference
 Optimization" (ICLR 2024, arXiv 2310.11523), as a residual on a prior: the network says how this
-group differs from the population, so an empty context gives exactly the prior. Every token
-attends to the context alone; there are no positions. Knows no text, no store, no service.
+group differs from the population. Every token attends to the context alone; there are no
+positions. Knows no text, no store, no service.
+
+The correction is odd in the context's residuals: two streams see them with opposite signs, and
+half of their difference counts. So an empty context, or one that answers as the prior expects,
+gives exactly the prior, and the network cannot learn the training questions by heart: whatever it
+knows of a question that does not depend on the group cancels out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +33,7 @@ class GPOConfig:
 
     embedding_dim: int = 384
     d_model: int = 128
-    layers: int = 4
+    layers: int = 3
     heads: int = 4
     d_ff: int = 256
     dropout: float = 0.1
@@ -74,8 +80,9 @@ class Frame:
 class EncodedContext:
     """All that targets need of B contexts of C tokens; computed once for each group version.
 
-    keys, values: one (B, H, C + 1, D/H) for each layer, a learned null token first.
-    ridge (B, C): dual coefficients of the in-context ridge.
+    keys, values: one (2B, H, C + 1, D/H) for each layer, a learned null token first; the second
+    half belongs to the stream with negated residuals. ridge (B, C): dual coefficients of the
+    in-context ridge.
     """
 
     keys: tuple[Tensor, ...]
@@ -145,7 +152,8 @@ class Block(nn.Module):
         bias = F.pad(bias.masked_fill(~mask[:, None, None], float("-inf")), (1, 0))
         mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
         h = h + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, width, d)))
-        return h + self.dropout(self.ff(self.norm_ff(h)))
+        out: Tensor = h + self.dropout(self.ff(self.norm_ff(h)))
+        return out
 
 
 class InContextRidge(nn.Module):
@@ -196,11 +204,13 @@ class GPO(nn.Module):
         )
         self.kind_in = nn.Embedding(len(KINDS), d)
         self.prior_in = nn.Linear(2, d)
-        self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d), nn.LayerNorm(d))
+        self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d))
         self.ridge_in = nn.Linear(2, d)
         self.ridge = InContextRidge()
         self.ridge_weight = nn.Parameter(torch.full((len(KINDS),), 0.3))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks: Sequence[Block] = nn.ModuleList(  # type: ignore[assignment]
+            Block(config) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(d)
         self.delta = nn.Linear(d, len(KINDS))
         self.spread = nn.Linear(d, len(KINDS))
@@ -215,11 +225,12 @@ class GPO(nn.Module):
         alpha = self.ridge.fit(known, context.y - context.prior)
         hint = self.ridge(asked.closeness(known), alpha)
         closeness = torch.cat([known.closeness(known), asked.closeness(known)], 2)
+        closeness, mask = torch.cat([closeness, closeness]), torch.cat([known.mask, known.mask])
         h = torch.cat([self._context_in(context), self._target_in(targets, hint)], 1)
         for block in self.blocks:
             keys, values = block.encode(h[:, :width])
-            h = block(h, keys, values, closeness, known.mask)
-        return self._head(h[:, width:], targets, hint, known.mask.any(1, keepdim=True))
+            h = block(h, keys, values, closeness, mask)
+        return self._head(h[:, width:], targets, hint)
 
     def encode(self, context: Tokens) -> EncodedContext:
         """Everything of a context that does not depend on a target."""
@@ -229,55 +240,71 @@ class GPO(nn.Module):
             k, v = block.encode(h)
             keys.append(k)
             values.append(v)
-            h = self._attend(block, h, k, v, frame)
+            h = _attend(block, h, k, v, frame)
         alpha = self.ridge.fit(frame, context.y - context.prior)
         return EncodedContext(keys=tuple(keys), values=tuple(values), ridge=alpha, frame=frame)
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:
         """Predict targets from an encoded context; equal to `forward`."""
-        frame = Frame.of(targets)
-        closeness = frame.closeness(context.frame)
+        closeness = Frame.of(targets).closeness(context.frame)
         hint = self.ridge(closeness, context.ridge)
         h = self._target_in(targets, hint)
+        closeness = torch.cat([closeness, closeness])
+        mask = torch.cat([context.frame.mask, context.frame.mask])
         for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
-            h = block(h, k, v, closeness, context.frame.mask)
-        return self._head(h, targets, hint, context.frame.mask.any(1, keepdim=True))
-
-    def _attend(self, block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame) -> Tensor:
-        """One layer over the context, by rows, so that memory grows with C and not with C**2."""
-        spans = [slice(at, at + ROWS) for at in range(0, h.shape[1], ROWS)]
-        rows = [block(h[:, s], k, v, frame.rows(s).closeness(frame), frame.mask) for s in spans]
-        return torch.cat(rows, 1) if rows else h
+            h = block(h, k, v, closeness, mask)
+        return self._head(h, targets, hint)
 
     def _shared_in(self, tokens: Tokens) -> Tensor:
         prior = torch.stack([tokens.prior, torch.logit(tokens.prior, eps=1e-3) / 4], -1)
-        inputs = self.x_in(tokens.x) + self.centred_in(tokens.centred)
-        return inputs + self.kind_in(tokens.kind) + self.prior_in(prior)
+        inputs: Tensor = self.x_in(tokens.x) + self.centred_in(tokens.centred)
+        inputs = inputs + self.kind_in(tokens.kind) + self.prior_in(prior)
+        return inputs
 
     def _context_in(self, tokens: Tokens) -> Tensor:
-        ratio = torch.log((tokens.y + 0.02) / (tokens.prior + 0.02))
-        size = torch.log1p(tokens.weight) / 5
-        value = torch.stack([tokens.y, 4 * (tokens.y - tokens.prior), ratio, size], -1)
-        return self._shared_in(tokens) + self.value_in(value)
+        """Both streams (2B, C, D): residuals in three scales, negated in the second half."""
+        residual, p = tokens.y - tokens.prior, tokens.prior
+        ratio = torch.log((tokens.y + 0.02) / (p + 0.02))
+        scaled = residual / torch.sqrt(p * (1 - p) + 0.02)
+        odd = torch.stack([4 * residual, ratio, scaled], -1)
+        size = (torch.log1p(tokens.weight) / 5).unsqueeze(-1)
+        value = torch.cat([torch.cat([odd, size], -1), torch.cat([-odd, size], -1)])
+        shared = self._shared_in(tokens)
+        both: Tensor = torch.cat([shared, shared]) + self.value_in(value)
+        return both
 
     def _target_in(self, tokens: Tokens, hint: Tensor) -> Tensor:
-        share = hint / (tokens.prior + 0.05)
-        return self._shared_in(tokens) + self.ridge_in(torch.stack([4 * hint, share], -1))
+        """Both streams (2B, T, D)."""
+        hints = torch.stack([4 * hint, hint / (tokens.prior + 0.05)], -1)
+        shared = self._shared_in(tokens)
+        return torch.cat([shared + self.ridge_in(hints), shared + self.ridge_in(-hints)])
 
-    def _head(self, h: Tensor, targets: Tokens, hint: Tensor, filled: Tensor) -> Output:
-        h = self.norm(h)
+    def _head(self, h: Tensor, targets: Tokens, hint: Tensor) -> Output:
+        plus, minus = self.norm(h).chunk(2)
         pick = targets.kind.unsqueeze(-1)
-        delta = self.delta(h).gather(-1, pick).squeeze(-1) * filled
-        std = 0.005 + 0.5 * torch.sigmoid(self.spread(h).gather(-1, pick).squeeze(-1))
+        delta = (self.delta(plus) - self.delta(minus)).gather(-1, pick).squeeze(-1) / 2
+        spread = (self.spread(plus) + self.spread(minus)).gather(-1, pick).squeeze(-1) / 2
+        # Where the ridge says nothing, the floor must not move the prior.
+        floor = targets.prior.clamp(1e-6, FLOOR)
         base = targets.prior + self.ridge_weight[targets.kind] * hint
-        # Without a context the floor does not act, so that the answer is the prior itself.
-        base = torch.where(
-            filled, base.clamp(FLOOR, 1 - FLOOR), targets.prior.clamp(1e-6, 1 - 1e-6)
-        )
+        base = torch.minimum(torch.maximum(base, floor), 1 - (1 - targets.prior).clamp(1e-6, FLOOR))
         inside = log_softmax_by_item(torch.log(base) + delta, targets.item, targets.mask)
         alone = F.logsigmoid(torch.logit(base) + delta)
         log_mean = torch.where(targets.kind == RATING, alone, inside)
-        return Output(log_mean=log_mean, mean=log_mean.exp(), std=std)
+        return Output(
+            log_mean=log_mean, mean=log_mean.exp(), std=0.005 + 0.5 * torch.sigmoid(spread)
+        )
+
+
+def _attend(block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame) -> Tensor:
+    """One layer over both streams of a context, by rows: memory grows with C, not with C**2."""
+    mask = torch.cat([frame.mask, frame.mask])
+    done = []
+    for at in range(0, h.shape[1], ROWS):
+        span = slice(at, at + ROWS)
+        closeness = frame.rows(span).closeness(frame)
+        done.append(block(h[:, span], k, v, torch.cat([closeness, closeness]), mask))
+    return torch.cat(done, 1) if done else h
 
 
 def log_softmax_by_item(logits: Tensor, item: Tensor, mask: Tensor) -> Tensor:

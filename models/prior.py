@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batches import FloatArray, Kind
 from models.datasets import BoolArray, Corpus, IntArray
+
+Reals = NDArray[np.floating]
 
 FLOOR = 0.01  # smallest share that a kernel or linear prior may give, before normalising
 SAME = 0.9995  # cosine from which two vectors count as the same text
@@ -195,9 +198,7 @@ def bank_items(
     return found
 
 
-def _leave_one_out(
-    inverse: FloatArray, alpha: FloatArray, y: FloatArray, question: IntArray
-) -> FloatArray:
+def _leave_one_out(inverse: Reals, alpha: Reals, y: Reals, question: IntArray) -> Reals:
     """Predictions of each cell by the ridge fitted without its question: y - A_II^-1 alpha_I."""
     out = np.empty_like(y)
     order = np.argsort(question, kind="stable")
@@ -225,11 +226,11 @@ def _kernel(
     return np.asarray(np.exp(near), np.float32)
 
 
-def _simplex(values: FloatArray) -> FloatArray:
+def _simplex(values: Reals) -> FloatArray:
     clipped = np.maximum(values, FLOOR)
     return np.asarray(clipped / clipped.sum(), np.float32)
 
 
-def _unit(x: FloatArray) -> FloatArray:
+def _unit(x: Reals) -> FloatArray:
     norm = np.linalg.norm(x, axis=-1, keepdims=True)
     return np.asarray(x / np.maximum(norm, 1e-6), np.float32)

@@ -82,12 +82,14 @@ class GPOScorer:
 
     def save(self, path: Path | str, *, card: Card | None = None) -> GPOScorer:
         """Write a checkpoint folder; the card gets this scorer's configuration and digests."""
+        card = card or self.card
         config = {
+            **card.config,
             "network": asdict(self.network.config),
             "prior": asdict(self.prior.config),
             "calibration": asdict(self.calibration),
         }
-        card = replace(card or self.card, arch=ARCH, config=config)
+        card = replace(card, arch=ARCH, config=config)
         tensors = self.network.state_dict()
         written = save_checkpoint(path, tensors, card, files={BANK: self.prior.tensors()})
         return replace(self, card=written)

@@ -1,261 +1,191 @@
-"""`gpo train`: meta-train a GPO module on preference files, with resume and early stopping.
+"""`gpo train`: meta-train a GPO module on a folder of preference files, and save a checkpoint.
 
-Owns the loop, the loss and the state on disk (safetensors and JSON). Knows no service.
+Owns the command line, the calibration and the card. The loop is in `models.trainer`.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import json
-import math
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from tqdm import tqdm
+from rich.console import Console
 
-from models.batches import Tokens, collate
-from models.episodes import Domain, Episode, EpisodeConfig, EpisodeSampler
-from models.gpo import GPO, RATING, GPOConfig, Output
-from models.splits import Part
+from models.batches import KINDS
+from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
+from models.corpora import Corpora, load_corpora
+from models.datasets import DataError
+from models.embedders import Embedder, EmbedderError, load_embedder
+from models.episodes import EpisodeConfig, build_domains
+from models.evaluate import evaluate, to_table
+from models.gpo import GPOConfig
+from models.prior import PopulationPrior, PriorConfig
+from models.scorer import ARCH, Calibration, GPOScorer
+from models.splits import SplitConfig
+from models.trainer import TrainConfig, Trainer, TrainResult
 
-EVALUATION_CONTEXTS = (5, 20)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """How long, how fast and when to stop. `patience` counts evaluations without a better one."""
-
-    seed: int = 0
-    steps: int = 6_000
-    batch: int = 16
-    learning_rate: float = 6e-4
-    warmup: int = 200
-    weight_decay: float = 0.05
-    spread_weight: float = 0.02
-    evaluate_every: int = 250
-    patience: int = 8
-    device: str = "cpu"
+RUNS = Path("runs")
+COVERAGE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class TrainResult:
-    """The best weights on validation, the steps and seconds taken, and why training ended."""
+class Notes:
+    """What only a person can say of a checkpoint: its name, its limits, the data's licences."""
 
-    weights: dict[str, Tensor]
-    steps: int
-    seconds: float
-    stopped: str
-    history: list[dict[str, float]]
+    name: str
+    limits: tuple[str, ...] = ()
+    data: Mapping[str, Mapping[str, str]] | None = None
 
-
-def item_loss(output: Output, targets: Tokens) -> Tensor:
-    """Kullback-Leibler divergence from the truth to the prediction, summed over items.
-
-    Shares and comparisons: over the options. Ratings: of the Bernoulli rate, weighted n/(n + 20).
-    """
-    y = targets.y
-    gain = torch.xlogy(y, y) - y * output.log_mean
-    rest = torch.xlogy(1 - y, 1 - y) - (1 - y) * torch.log1p(-output.mean.clamp(max=1 - 1e-5))
-    size = torch.where(targets.weight > 0, targets.weight / (targets.weight + 20), 1.0)
-    loss = torch.where(targets.kind == RATING, (gain + rest) * size, gain)
-    return (loss * targets.mask).sum()
+    @classmethod
+    def read(cls, path: Path | None, name: str) -> Notes:
+        """From a JSON file with `name`, `limits`, `data: {file: {licence, source}}`."""
+        if path is None:
+            return cls(name)
+        try:
+            raw = json.loads(path.read_text())
+            return cls(raw.get("name", name), tuple(raw.get("limits", ())), raw.get("data"))
+        except (ValueError, AttributeError) as exc:
+            raise DataError(f"{path}: {exc}") from exc
 
 
-def spread_loss(output: Output, targets: Tokens) -> Tensor:
-    """Gaussian NLL of the error under the predicted std; the mean does not learn from it."""
-    error = (targets.y - output.mean.detach()) / output.std
-    return ((torch.log(output.std) + error.square() / 2) * targets.mask).sum()
-
-
-def count_items(targets: Tokens) -> int:
-    """Items in a batch, over all episodes."""
-    last = torch.where(targets.mask, targets.item, -1)
-    return int((last.amax(1) + 1).sum()) if last.numel() else 0
-
-
-class Trainer:
-    """One run: network, optimiser, sampler and their state, which a killed run resumes from."""
-
-    def __init__(
-        self,
-        domains: Sequence[Domain],
-        network: GPOConfig,
-        episodes: EpisodeConfig,
-        config: TrainConfig,
-    ) -> None:
-        torch.manual_seed(config.seed)
-        self.config = config
-        self.device = torch.device(config.device)
-        self.network = GPO(network).to(self.device)
-        self.rng = np.random.default_rng(config.seed)
-        self.sampler = EpisodeSampler(domains, episodes, self.rng)
-        decay = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain}]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
-        )
-        self.validation = self._validation_set(domains, episodes)
-        self.step, self.stale, self.seconds = 0, 0, 0.0
-        self.best: dict[str, Tensor] = {}
-        self.best_loss = math.inf
-        self.history: list[dict[str, float]] = []
-
-    def run(self, folder: Path | None = None, *, progress: bool = True) -> TrainResult:
-        """Train to the end, or to the early stop; the state goes to `folder` as it goes."""
-        started = time.monotonic() - self.seconds
-        batches = self.sampler.batches(self.config.batch)
-        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=not progress)
-        while self.step < self.config.steps and self.stale < self.config.patience:
-            loss = self._update(next(batches))
-            bar.update()
-            if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
-                row = self._evaluate(loss)
-                self.seconds = time.monotonic() - started
-                bar.set_postfix(validation=f"{row['loss']:+.4f}", best=f"{self.best_loss:+.4f}")
-                if folder is not None:
-                    self.save(folder)
-        bar.close()
-        stopped = "all steps done" if self.step >= self.config.steps else "early stop on validation"
-        return TrainResult(self.best, self.step, self.seconds, stopped, self.history)
-
-    def _update(self, episodes: list[Episode]) -> float:
-        rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.network.train()
-        context, targets = self._tensors(episodes)
-        output = self.network(context, targets)
-        items = max(count_items(targets), 1)
-        loss = item_loss(output, targets) / items
-        total = loss + self.config.spread_weight * spread_loss(output, targets) / items
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        return float(loss.detach())
-
-    def _learning_rate(self) -> float:
-        config = self.config
-        if self.step < config.warmup:
-            return config.learning_rate * (self.step + 1) / config.warmup
-        done = (self.step - config.warmup) / max(config.steps - config.warmup, 1)
-        return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-    def _tensors(self, episodes: Sequence[Episode]) -> tuple[Tokens, Tokens]:
-        dim = self.network.config.embedding_dim
-        context = collate([e.context for e in episodes], dim=dim).to(self.device)
-        return context, collate([e.targets for e in episodes], dim=dim).to(self.device)
-
-    def _validation_set(
-        self, domains: Sequence[Domain], config: EpisodeConfig
-    ) -> list[tuple[str, Tokens, Tokens]]:
-        """New groups on questions of the training, and new groups on new questions."""
-        sampler = EpisodeSampler(domains, config, np.random.default_rng(10_007))
-        found = []
-        for domain in domains:
-            for questions in (Part.TRAIN, Part.VALIDATION):
-                for size in EVALUATION_CONTEXTS:
-                    episodes = sampler.batch(
-                        24, domain, size, groups=Part.VALIDATION, questions=questions
-                    )
-                    name = f"{domain.corpus.name}/{questions.name.lower()}/{size}"
-                    found.append((name, *self._tensors(episodes)))
-        return found
-
-    @torch.inference_mode()
-    def _evaluate(self, training_loss: float) -> dict[str, float]:
-        """Validation loss of each part, relative to that of the prior (0: no better than it)."""
-        self.network.eval()
-        row = {"step": float(self.step), "training": training_loss}
-        for name, context, targets in self.validation:
-            items = count_items(targets)
-            loss = item_loss(self.network(context, targets), targets) / items
-            # Without a context the network answers with the prior.
-            prior = item_loss(self.network(_nothing(context), targets), targets) / items
-            row[name] = float(loss / prior) - 1
-        row["loss"] = float(np.mean([v for k, v in row.items() if "/" in k]))
-        self.history.append(row)
-        if row["loss"] < self.best_loss:
-            self.best_loss, self.stale = row["loss"], 0
-            self.best = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
-        else:
-            self.stale += 1
-        return row
-
-    def save(self, folder: Path) -> None:
-        """Write the whole state; the JSON comes last, so a kill leaves the older state valid."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        tensors["torch_rng"] = torch.get_rng_state()
-        name = f"state-{self.step}.safetensors"
-        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, folder / name)
-        state = {
-            "file": name,
-            "step": self.step,
-            "stale": self.stale,
-            "seconds": self.seconds,
-            "best_loss": self.best_loss,
-            "history": self.history,
-            "numpy_rng": self.rng.bit_generator.state,
-            "config": asdict(self.config),
-            "network": asdict(self.network.config),
+def calibrate(trainer: Trainer) -> Calibration:
+    """Half widths, in units of the std, that hold 90 % of the validation part's true values."""
+    ratios: dict[int, list[float]] = {k: [] for k in range(len(KINDS))}
+    with torch.inference_mode():
+        for _, context, targets in trainer.validation:
+            output = trainer.network(context, targets)
+            error = ((targets.y - output.mean).abs() / output.std)[targets.mask]
+            for kind, value in zip(
+                targets.kind[targets.mask].tolist(), error.tolist(), strict=True
+            ):
+                ratios[kind].append(value)
+    plain = Calibration()
+    return Calibration(
+        **{
+            name: float(np.quantile(ratios[k], COVERAGE)) if ratios[k] else getattr(plain, name)
+            for k, name in enumerate(KINDS)
         }
-        partial = folder / "state.json.part"
-        partial.write_text(json.dumps(state))
-        partial.replace(folder / "state.json")
-        for old in folder.glob("state-*.safetensors"):
-            if old.name != name:
-                old.unlink()
-
-    def resume(self, folder: Path) -> bool:
-        """Continue from a saved state; False if there is none.
-
-        Raises ValueError when it belongs to a run with other settings.
-        """
-        if not (folder / "state.json").exists():
-            return False
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
-        for key, mine in (
-            ("config", asdict(self.config)),
-            ("network", asdict(self.network.config)),
-        ):
-            theirs = {
-                k: v for k, v in state[key].items() if k not in ("device", "steps", "patience")
-            }
-            if theirs != {k: v for k, v in mine.items() if k in theirs}:
-                raise ValueError(f"{folder} holds a run with another {key}; choose another --out")
-        tensors = load_file(folder / state["file"])
-        part = {p: {} for p in ("network", "best", "optimizer")}  # type: dict[str, dict[str, Tensor]]
-        for name, tensor in tensors.items():
-            head, _, rest = name.partition(".")
-            if head in part:
-                part[head][rest] = tensor
-        self.network.load_state_dict(part["network"])
-        self.best = part["best"]
-        optimizer = self.optimizer.state_dict()
-        for name, tensor in part["optimizer"].items():
-            number, _, key = name.partition(".")
-            optimizer["state"].setdefault(int(number), {})[key] = tensor
-        self.optimizer.load_state_dict(optimizer)
-        torch.set_rng_state(tensors["torch_rng"])
-        self.rng.bit_generator.state = state["numpy_rng"]
-        self.step, self.stale, self.seconds = state["step"], state["stale"], state["seconds"]
-        self.best_loss, self.history = state["best_loss"], state["history"]
-        return True
+    )
 
 
-def _nothing(context: Tokens) -> Tokens:
-    """The same contexts with every token masked out."""
-    blank = torch.zeros_like(context.mask)
-    return Tokens(*(getattr(context, n) if n != "mask" else blank for n in Tokens.__slots__))
+def to_scorer(
+    trainer: Trainer,
+    result: TrainResult,
+    prior: PopulationPrior,
+    corpora: Corpora,
+    embedder: Embedder,
+    notes: Notes,
+) -> GPOScorer:
+    """The best weights with their prior, calibration and card."""
+    trainer.network.load_state_dict(result.weights)
+    trainer.network.eval()
+    info, config = embedder.info, trainer.config
+    told = notes.data or {}
+    card = Card(
+        name=notes.name,
+        arch=ARCH,
+        config={},
+        embedder=CardEmbedder(
+            info.id, info.digest, info.dim, info.template, info.pooling, info.layer
+        ),
+        data=tuple(
+            CardData(
+                c.name,
+                c.sha256,
+                told.get(c.name, {}).get("licence", "not stated"),
+                c.rows,
+                told.get(c.name, {}).get("source", "not stated"),
+            )
+            for c in corpora.corpora
+        ),
+        training=CardTraining((config.seed,), result.steps, result.stopped, round(result.seconds)),
+        metrics={"validation": _best(result)},
+        limits=notes.limits,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    return GPOScorer(trainer.network, prior, card, calibrate(trainer))
+
+
+def _best(result: TrainResult) -> dict[str, float]:
+    row = min(result.history, key=lambda r: r["loss"])
+    return {k: round(v, 5) for k, v in row.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of `gpo train`; 0 when a checkpoint was saved, 2 for bad input."""
+    args = _parser().parse_args(argv)
+    console, errors = Console(), Console(stderr=True)
+    torch.set_num_threads(args.threads)
+    split = SplitConfig(seed=args.split_seed)
+    try:
+        notes = Notes.read(args.notes, args.out.name)
+        embedder = load_embedder(args.embedder, device=args.device)
+        corpora = load_corpora(args.data, embedder, split, cache=args.cache, progress=True)
+        console.print("fitting the prior …")
+        domains, prior = build_domains(
+            corpora.corpora, corpora.vectors, corpora.splits, PriorConfig()
+        )
+        trainer = Trainer(domains, _network(args, embedder), EpisodeConfig(), _training(args))
+        run = args.run or RUNS / args.out.name
+        if trainer.resume(run):
+            console.print(f"resuming at step {trainer.step} from {run}")
+        result = trainer.run(run)
+        scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
+        scorer = scorer.save(args.out, card=_with_split(scorer.card, split))
+    except (CheckpointError, DataError, EmbedderError, ValueError, OSError) as exc:
+        errors.print(f"gpo train: {exc}", style="red", markup=False)
+        return 2
+    console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
+    if args.evaluate:
+        rows = evaluate(scorer, corpora)
+        console.print(to_table(rows, f"checkpoint {scorer.card.name}, digest {scorer.card.digest}"))
+    return 0
+
+
+def _with_split(card: Card, split: SplitConfig) -> Card:
+    return replace(card, config={**card.config, "split": asdict(split)})
+
+
+def _network(args: argparse.Namespace, embedder: Embedder) -> GPOConfig:
+    return GPOConfig(embedding_dim=embedder.dim, d_model=args.d_model, layers=args.layers)
+
+
+def _training(args: argparse.Namespace) -> TrainConfig:
+    return TrainConfig(
+        seed=args.seed,
+        steps=args.steps,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        patience=args.patience,
+        device=args.device,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    plain: Any = TrainConfig()
+    network = GPOConfig()
+    parser = argparse.ArgumentParser(prog="gpo train", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of preference files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
+    parser.add_argument("--run", type=Path, help="folder of the resumable state (runs/NAME)")
+    parser.add_argument("--notes", type=Path, help="JSON with name, limits and data licences")
+    parser.add_argument("--embedder", default="minilm", help="minilm | st:NAME | hf:NAME")
+    parser.add_argument("--seed", type=int, default=plain.seed)
+    parser.add_argument("--split-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=plain.steps)
+    parser.add_argument("--batch", type=int, default=plain.batch, help="episodes in a step")
+    parser.add_argument("--learning-rate", type=float, default=plain.learning_rate)
+    parser.add_argument("--patience", type=int, default=plain.patience)
+    parser.add_argument("--d-model", type=int, default=network.d_model)
+    parser.add_argument("--layers", type=int, default=network.layers)
+    parser.add_argument("--cache", type=Path, help="folder for vectors")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--no-evaluate", dest="evaluate", action="store_false")
+    return parser

@@ -120,6 +120,19 @@ def test_without_a_context_the_prediction_is_the_prior(seed: int) -> None:
     assert float(np.abs(output.mean[0].numpy() - prior).max()) < EXACT
 
 
+@slow
+@given(seed=seeds)
+def test_a_context_that_answers_as_the_prior_expects_changes_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    asked = random_items(rng, 6)
+    plain = [
+        replace(item, values=item.prior) for item in random_items(rng, 8) if item.prior is not None
+    ]
+    output = predict(lively_network(seed), [plain], [asked])
+    prior = np.concatenate([item.prior for item in asked if item.prior is not None])
+    assert float(np.abs(output.mean[0].numpy() - prior).max()) < EXACT
+
+
 def test_a_context_changes_the_prediction() -> None:
     rng = np.random.default_rng(3)
     network, asked = lively_network(), random_items(rng, 4)

@@ -1,0 +1,171 @@
+"""The regimes in which a predictor is judged, drawn from the test part of a split.
+
+B: known questions, a new group. C: new questions, a new group. F: rated free text on new prompts,
+for a new group. X: F with survey questions of the same population as context. Seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.batches import Kind
+from models.datasets import Corpus, IntArray
+from models.splits import Part, Split, population
+
+CANDIDATES = 16
+LISTS = 60  # candidate lists of one segment and seed
+TARGETS = 150  # questions of one group and seed
+FEWEST_TARGETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyTask:
+    """One new group: predict `targets` from prefixes of `context` (both are item numbers)."""
+
+    corpus: int
+    group: int
+    context: IntArray
+    targets: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class RatingTask:
+    """One new segment: choose among `lists` (L, n) of responses to one prompt each.
+
+    The context comes from `context_corpus`, where the population is called `context_group`;
+    `swap_corpus_group` is another group there, for the swap-context diagnostic.
+    """
+
+    corpus: int
+    group: int
+    lists: IntArray
+    context_corpus: int
+    context_group: int
+    context: IntArray
+    swap_group: int
+    swap_context: IntArray
+
+
+def survey_tasks(
+    corpora: Sequence[Corpus],
+    splits: Sequence[Split],
+    *,
+    corpus: int,
+    questions: Part,
+    context: int,
+    seed: int,
+) -> Iterator[SurveyTask]:
+    """Tasks of regime B (questions of the training part) or C (of the test part).
+
+    Groups that answered fewer than context + 5 such questions are left out.
+    """
+    data, split = corpora[corpus], splits[corpus]
+    rng = np.random.default_rng([seed, corpus, questions])
+    asked = ~np.isnan(data.values[split.groups == Part.TRAIN][:, data.starts[:-1]])
+    known = asked.any(0)
+    for group in np.flatnonzero(split.groups == Part.TEST):
+        items = data.answered(int(group))
+        items = items[split.items[items] == questions]
+        if questions is Part.TRAIN:
+            items = items[known[items]]
+        if len(items) >= context + FEWEST_TARGETS:
+            items = rng.permutation(items)
+            targets = items[context : context + TARGETS]
+            yield SurveyTask(corpus, int(group), items[:context], targets)
+
+
+def rating_tasks(
+    corpora: Sequence[Corpus],
+    splits: Sequence[Split],
+    *,
+    cross: bool,
+    context: int,
+    seed: int,
+) -> Iterator[RatingTask]:
+    """Tasks of regime F, or with `cross` of X."""
+    for number, (corpus, split) in enumerate(zip(corpora, splits, strict=True)):
+        if corpus.kind is not Kind.RATING:
+            continue
+        rng = np.random.default_rng([seed, number, cross])
+        for group in np.flatnonzero(split.groups == Part.TEST):
+            found = _rating_task(corpora, splits, number, int(group), cross, context, rng)
+            if found is not None:
+                yield found
+
+
+def _rating_task(
+    corpora: Sequence[Corpus],
+    splits: Sequence[Split],
+    number: int,
+    group: int,
+    cross: bool,
+    context: int,
+    rng: np.random.Generator,
+) -> RatingTask | None:
+    lists, used = _lists(corpora[number], splits[number], group, rng)
+    if not len(lists):
+        return None
+    if cross:
+        place = _same_population(corpora, number, group)
+        if place is None:
+            return None
+        source, name = place
+        pool = corpora[source].answered(name)
+        pool = pool[splits[source].items[pool] == Part.TRAIN]
+    else:
+        source, name = number, group
+        pool = corpora[number].answered(group)
+        pool = pool[splits[number].items[pool] == Part.TEST]
+        pool = pool[~np.isin(pool, used)]
+    if len(pool) < context:
+        return None
+    chosen = rng.permutation(pool)[:context]
+    swap, swapped = _swap(corpora[source], name, pool, context, rng)
+    return RatingTask(number, group, lists, source, name, chosen, swap, swapped)
+
+
+def _lists(
+    corpus: Corpus, split: Split, group: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """Lists (L, n) of responses to one test prompt each, and all responses to those prompts.
+
+    Half of the prompts are left to the context, so that its answers are to other prompts.
+    """
+    items = corpus.answered(group)
+    items = items[split.items[items] == Part.TEST]
+    shuffled = rng.permutation(np.unique(corpus.question[items]))
+    prompts = [p for p in shuffled if (corpus.question[items] == p).sum() >= CANDIDATES]
+    prompts = prompts[: max(len(prompts) // 2, 1)]
+    lists = []
+    for n in range(LISTS if prompts else 0):
+        pool = items[corpus.question[items] == prompts[n % len(prompts)]]
+        lists.append(rng.permutation(pool)[:CANDIDATES])
+    used = items[np.isin(corpus.question[items], prompts)]
+    return np.array(lists, np.int64).reshape(-1, CANDIDATES), used
+
+
+def _same_population(corpora: Sequence[Corpus], number: int, group: int) -> tuple[int, int] | None:
+    name = population(corpora[number].groups[group])
+    for other, corpus in enumerate(corpora):
+        if corpus.kind is Kind.SHARE:
+            for index, label in enumerate(corpus.groups):
+                if population(label) == name:
+                    return other, index
+    return None
+
+
+def _swap(
+    corpus: Corpus, group: int, pool: IntArray, context: int, rng: np.random.Generator
+) -> tuple[int, IntArray]:
+    """The group that answered most differently from this one, and as many of its answers."""
+    mine = corpus.values[group, corpus.starts[pool]]
+    theirs = corpus.values[:, corpus.starts[pool]]
+    there = (~np.isnan(theirs)).sum(1)
+    distance = np.nansum((theirs - mine) ** 2, 1) / np.maximum(there, 1)
+    distance[there < context] = -1
+    other = int(distance.argmax())
+    answered = pool[~np.isnan(theirs[other])]
+    return other, rng.permutation(answered)[:context]

@@ -1,0 +1,103 @@
+"""The prior: the bank where a question is known, the kernel elsewhere, never a look at the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.batches import Kind
+from models.prior import BankItem, PopulationPrior, PriorConfig, fit_prior
+
+DIM = 12
+
+
+def bank(rng: np.random.Generator, count: int = 15) -> list[BankItem]:
+    """Questions whose first option wins in the measure of its vector's first coordinate."""
+    items = []
+    for question in range(count):
+        base, lean = rng.normal(size=DIM), rng.normal()
+        step = np.zeros(DIM)
+        step[0] = lean
+        vectors = np.stack([base + step, base - step])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        yes = 1 / (1 + np.exp(-2 * lean))
+        items.append(BankItem(vectors.astype("f4"), np.array([yes, 1 - yes], "f4"), 9, question))
+    return items
+
+
+def ratings(rng: np.random.Generator, n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x = rng.normal(size=(n, DIM)).astype("f4")
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x, (1 / (1 + np.exp(-3 * x[:, 1]))).astype("f4"), np.ones(n, "f4")
+
+
+@pytest.fixture
+def fitted() -> tuple[PopulationPrior, list[BankItem], list[np.ndarray]]:
+    rng = np.random.default_rng(0)
+    items = bank(rng)
+    prior, unknown = fit_prior(items, ratings(rng), PriorConfig(rating_noise=1.0))
+    return prior, items, unknown
+
+
+def test_a_known_question_gets_the_mean_of_its_groups(fitted) -> None:  # type: ignore[no-untyped-def]
+    prior, items, unknown = fitted
+    for item, guess in zip(items, unknown, strict=True):
+        expected = (item.mean * 9 + 0.5 * guess) / 9.5
+        assert prior(Kind.SHARE, item.vectors) == pytest.approx(expected, abs=1e-4)
+        assert prior(Kind.SHARE, item.vectors[::-1])[::-1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_question_with_another_option_is_not_known(fitted) -> None:  # type: ignore[no-untyped-def]
+    prior, items, _ = fitted
+    more = np.concatenate([items[0].vectors, items[1].vectors[:1]])
+    assert prior.known(more) is None
+    assert prior.known(items[0].vectors[[0, 0]]) is None
+
+
+def test_the_kernel_generalises_to_new_questions(fitted) -> None:  # type: ignore[no-untyped-def]
+    prior, _, _ = fitted
+    asked = bank(np.random.default_rng(99), 40)
+    guesses = prior.unknown([item.vectors for item in asked])
+    truth = np.array([item.mean[0] for item in asked])
+    assert np.corrcoef(truth, [g[0] for g in guesses])[0, 1] > 0.5
+    for guess in guesses:
+        assert guess.sum() == pytest.approx(1, abs=1e-5)
+        assert guess.min() > 0
+
+
+def test_leaving_a_question_out_is_a_refit_without_it() -> None:
+    rng = np.random.default_rng(1)
+    items = bank(rng, 8)
+    rated = ratings(rng)
+    _, unknown = fit_prior(items, rated, PriorConfig())
+    refitted, _ = fit_prior(items[1:], rated, PriorConfig())
+    assert refitted.unknown([items[0].vectors])[0] == pytest.approx(unknown[0], abs=1e-4)
+
+
+def test_two_waves_of_a_question_are_left_out_together() -> None:
+    """Otherwise the answer of one wave would be in the prior of the other."""
+    rng = np.random.default_rng(2)
+    items = bank(rng, 6)
+    again = BankItem(items[0].vectors, items[0].mean[::-1].copy(), 9, items[0].question)
+    _, with_wave = fit_prior([*items, again], ratings(rng), PriorConfig())
+    refitted, _ = fit_prior(items[1:], ratings(rng), PriorConfig())
+    assert refitted.unknown([items[0].vectors])[0] == pytest.approx(with_wave[0], abs=1e-4)
+
+
+def test_approval_ranks_responses_and_a_comparison_follows_it(fitted) -> None:  # type: ignore[no-untyped-def]
+    prior, _, _ = fitted
+    x, rates, _ = ratings(np.random.default_rng(5), 60)
+    assert np.corrcoef(prior.approval(x), rates)[0, 1] > 0.9
+    better, worse = x[rates.argmax()], x[rates.argmin()]
+    pair = prior(Kind.COMPARISON, np.stack([worse, better]))
+    assert pair[1] > 0.8
+    assert pair.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_tensors_of_a_checkpoint_give_the_same_prior(fitted) -> None:  # type: ignore[no-untyped-def]
+    prior, items, _ = fitted
+    again = PopulationPrior(prior.tensors(), prior.config)
+    vectors = [i.vectors for i in bank(np.random.default_rng(3), 5)]
+    for one, other in zip(prior.unknown(vectors), again.unknown(vectors), strict=True):
+        assert one == pytest.approx(other, abs=2e-3)
+    assert again.known(items[0].vectors) is not None

@@ -1,0 +1,65 @@
+"""Splits: nothing of the test part leaks under another name, and shares are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from episodes_for_tests import write_data
+
+from models.datasets import preference_files, read_corpus
+from models.splits import Part, SplitConfig, population, split_corpora
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("S. Korea", "South Korea"),
+        ("Britain", "Great Britain"),
+        ("S. Africa (Non-national sample)", "South Africa"),
+        ("POLPARTY:Democrat", "party:Democrat"),
+        ("SEX:Male", "gender:Male"),
+    ],
+)
+def test_one_population_has_one_name(one: str, other: str) -> None:
+    assert population(one) == population(other)
+
+
+def test_different_populations_keep_different_names() -> None:
+    assert population("POLPARTY:Democrat") != population("POLPARTY:Other")
+    assert population("North Korea") != population("South Korea")
+
+
+def test_a_group_is_in_the_same_part_in_every_file(tmp_path: Path) -> None:
+    corpora = [read_corpus(p) for p in preference_files(write_data(tmp_path))]
+    for seed in range(5):
+        first, second = split_corpora(corpora, SplitConfig(seed=seed))
+        assert corpora[0].groups == corpora[1].groups
+        assert first.groups.tolist() == second.groups.tolist()
+        assert {Part.TRAIN, Part.VALIDATION, Part.TEST} == set(first.groups.tolist())
+
+
+def test_a_split_depends_on_the_seed_and_on_nothing_else(tmp_path: Path) -> None:
+    corpora = [read_corpus(p) for p in preference_files(write_data(tmp_path))]
+    one = split_corpora(corpora, SplitConfig(seed=1))
+    turned = split_corpora(corpora[::-1], SplitConfig(seed=1))[::-1]
+    other = split_corpora(corpora, SplitConfig(seed=2))
+    for a, b in zip(one, turned, strict=True):
+        assert (a.groups == b.groups).all()
+        assert (a.items == b.items).all()
+    assert any((a.items != b.items).any() for a, b in zip(one, other, strict=True))
+
+
+def test_all_items_of_a_question_are_in_one_part(tmp_path: Path) -> None:
+    corpora = [read_corpus(p) for p in preference_files(write_data(tmp_path))]
+    for corpus, split in zip(corpora, split_corpora(corpora, SplitConfig()), strict=True):
+        for question in np.unique(corpus.question):
+            assert len(set(split.items[corpus.question == question].tolist())) == 1
+
+
+def test_the_parts_have_about_their_shares(tmp_path: Path) -> None:
+    corpora = [read_corpus(p) for p in preference_files(write_data(tmp_path, groups=20))]
+    for split in split_corpora(corpora, SplitConfig()):
+        assert (split.groups == Part.TEST).sum() == 4
+        assert (split.groups == Part.VALIDATION).sum() == 2
