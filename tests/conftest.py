@@ -1,5 +1,24 @@
-"""Fixtures that more than one kind of test needs."""
+"""Fixtures and options that more than one kind of test needs."""
 
+from fixtures.no_skips import (
+    pytest_addoption,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 from fixtures.redis_server import durable_redis, redis_server, redis_url
+from hypothesis import settings
+from fixtures.vllm_server import vllm_server
 
-__all__ = ["durable_redis", "redis_server", "redis_url"]
+__all__ = [
+    "durable_redis",
+    "pytest_addoption",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+    "redis_server",
+    "redis_url",
+    "vllm_server",
+]
+
+# A busy machine is not a slow function.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")

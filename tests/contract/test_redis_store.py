@@ -111,7 +111,7 @@ async def test_a_killed_server_loses_nothing_and_the_store_heals(
     for _ in range(20):
         with pytest.raises(StoreUnavailable):
             await store.get(T, "g")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
     durable_redis.start()
     await until_it_heals(store)
@@ -161,7 +161,7 @@ async def test_a_server_that_accepts_and_never_answers() -> None:
     results = await asyncio.gather(*(store.get(T, "g") for _ in range(100)), return_exceptions=True)
     took = time.monotonic() - started
     assert {type(r) for r in results} == {StoreUnavailable}
-    assert took < 3.5
+    assert took < 6
     # Now the breaker answers in its place.
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
@@ -179,12 +179,12 @@ async def test_slow_answers_do_not_add_up(redis_server: RedisServer) -> None:
         started = time.monotonic()
         with pytest.raises(StoreUnavailable, match="in time"):
             await store.get(T, "g")
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 3
         await store.close()
 
 
 async def test_a_server_that_stalls_and_goes_on(durable_redis: RedisServer) -> None:
-    store = RedisStore(durable_redis.url, timeout_s=0.5)
+    store = RedisStore(durable_redis.url)
     for i in range(20):
         await store.create(T, f"g{i}", DRAFT, embedder=E)
     durable_redis.pause()
@@ -244,7 +244,7 @@ async def test_after_a_failover_the_new_primary_serves(
 def write_sentinel_config(path: Path, primary_port: int) -> None:
     path.write_text(
         f"sentinel monitor groups-primary 127.0.0.1 {primary_port} 1\n"
-        "sentinel down-after-milliseconds groups-primary 500\n"
+        "sentinel down-after-milliseconds groups-primary 1500\n"
         "sentinel failover-timeout groups-primary 5000\n"
     )
 

@@ -163,7 +163,7 @@ async def test_a_deleted_group_leaves_its_version_alone(path: Path, store: Sqlit
 
 
 async def test_a_lock_stops_writes_alone(path: Path) -> None:
-    store = SqliteStore(path, busy_timeout_s=0.3)
+    store = SqliteStore(path, busy_timeout_s=1.5)
     made = await store.create(T, "g", DRAFT, embedder=E)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
