@@ -6,8 +6,8 @@ from fixtures.no_skips import (
     pytest_runtest_makereport,
 )
 from fixtures.redis_server import durable_redis, redis_server, redis_url
-from hypothesis import settings
 from fixtures.vllm_server import vllm_server
+from hypothesis import settings
 
 __all__ = [
     "durable_redis",

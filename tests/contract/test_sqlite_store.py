@@ -20,6 +20,7 @@ import pytest
 from fixtures import store_worker
 from fixtures.groups import DRAFT, PLAIN, RATING, numbered
 
+from service.adapters.stores import sqlite_database
 from service.adapters.stores.open import open_store
 from service.adapters.stores.sqlite_store import SqliteStore
 from service.core.errors import GroupNotFound, StoreUnavailable
@@ -284,6 +285,47 @@ def overwrite_all_but_the_first_page(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(path.stat().st_size - 4096))
+
+
+def schema_of(path: Path) -> tuple[int, set[str]]:
+    conn = sqlite3.connect(path)
+    names = {name for (name,) in conn.execute("SELECT name FROM sqlite_master")}
+    (version,) = conn.execute("PRAGMA user_version").fetchone()
+    conn.close()
+    return version, names
+
+
+async def test_a_migration_keeps_the_groups(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqliteStore(path)
+    made = await store.create(T, "g", DRAFT, embedder=E)
+    await store.close()
+    now = len(sqlite_database.MIGRATIONS)
+    step = ("CREATE TABLE extra (a)", "ALTER TABLE groups ADD COLUMN note TEXT")
+    monkeypatch.setattr(sqlite_database, "MIGRATIONS", (*sqlite_database.MIGRATIONS, step))
+    store = SqliteStore(path)
+    assert await store.get(T, "g") == made
+    await store.close()
+    version, names = schema_of(path)
+    assert version == now + 1
+    assert "extra" in names
+
+
+async def test_a_migration_that_fails_is_undone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore(path)
+    made = await store.create(T, "g", DRAFT, embedder=E)
+    await store.close()
+    before = schema_of(path)
+    with monkeypatch.context() as patch:
+        step = ("CREATE TABLE extra (a)", "ALTER TABLE nowhere ADD COLUMN note TEXT")
+        patch.setattr(sqlite_database, "MIGRATIONS", (*sqlite_database.MIGRATIONS, step))
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(path)
+    assert schema_of(path) == before
+    store = SqliteStore(path)
+    assert await store.get(T, "g") == made
+    await store.close()
 
 
 async def list_all(path: Path) -> None:
