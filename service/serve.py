@@ -10,6 +10,7 @@ import ipaddress
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -89,17 +90,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as exc:
-        raise CannotListen(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
-    listener.set_inheritable(True)
-    return listener
+    with ExitStack() as undo:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = undo.enter_context(socket.socket(family, kind))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError as exc:
+            raise CannotListen(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+        undo.pop_all()
+        return listener
 
 
 def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> str:

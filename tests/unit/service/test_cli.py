@@ -1,0 +1,97 @@
+"""The command line: what it refuses, in one line, and what it hands over."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("GPO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GPO_STORE_URL", f"sqlite:///{tmp_path / 'groups.db'}")
+
+
+def status_of(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "status", "word"),
+    [
+        ([], {"GPO_STROE_URL": "x"}, 2, "GPO_STORE_URL"),
+        ([], {"GPO_PORT": "many"}, 2, "GPO_PORT"),
+        ([], {"GPO_GENERATOR": "vllm-http"}, 2, "GPO_GENERATOR_URL"),
+        ([], {"GPO_MAX_N": "500"}, 2, "GPO_MAX_CANDIDATES_IN_FLIGHT"),
+        ([], {"GPO_CHECKPOINT": "nowhere"}, 2, "GPO_CHECKPOINT"),
+        ([], {"GPO_STORE_URL": "sqlite:////nowhere/at/all.db"}, 1, "gpo: "),
+        ([], {"GPO_STORE_URL": "postgres://x"}, 2, "GPO_STORE_URL"),
+        (["--port", "70000"], {}, 2, "GPO_PORT"),
+        (["--host", "0.0.0.0"], {}, 2, "GPO_ALLOW_NO_AUTH"),
+        (["--host", "::"], {}, 2, "GPO_ALLOW_NO_AUTH"),
+        (["--host", "192.0.2.1"], {"GPO_ALLOW_NO_AUTH": "1"}, 1, "192.0.2.1"),
+        (["--host", "no such host"], {"GPO_ALLOW_NO_AUTH": "1"}, 1, "no such host"),
+    ],
+    ids=str,
+)
+def test_what_cannot_start_says_why_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    settings: dict[str, str],
+    status: int,
+    word: str,
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert status_of("serve", *arguments) == status
+    printed = capsys.readouterr()
+    [line] = printed.err.splitlines()
+    assert line.startswith("gpo: ")
+    assert word in line
+    assert printed.out == ""
+
+
+def test_a_port_in_use_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert status_of("serve", "--port", str(port)) == 1
+    assert capsys.readouterr().err.startswith(f"gpo: cannot listen on 127.0.0.1 port {port}: ")
+
+
+def test_a_secret_is_not_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPO_GENERATOR_API_KEY", "swordfish")
+    monkeypatch.setenv("GPO_STORE_URL", "mysql://user:swordfish@host/db")
+    assert status_of("serve") == 2
+    assert "swordfish" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["serve", "--port", "x"], ["serve", "more"]])
+def test_wrong_arguments_are_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert status_of(*arguments) == 2
+    assert "usage: gpo" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("--help") == 0
+    text = capsys.readouterr().out
+    for command in ("serve", "demo", "train", "evaluate"):
+        assert f"    {command} " in text
+    assert status_of("--version") == 0
+    assert capsys.readouterr().out.startswith("gpo 0.")
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "evaluate"])
+def test_every_listed_command_is_there(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert status_of(command, "--help") == 0
+    assert "--" in capsys.readouterr().out
