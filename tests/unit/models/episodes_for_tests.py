@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from models.batches import Item, Kind
+from models.datasets import Corpus
 from models.gpo import GPO, GPOConfig
 
 DIM = 16
@@ -46,6 +48,17 @@ def random_items(rng: np.random.Generator, count: int) -> list[Item]:
     return [random_item(rng, kind, int(rng.integers(2, 5))) for kind in kinds]
 
 
+def vectors_of(corpus: Corpus) -> np.ndarray:
+    """Vectors (N, D) in which noise surrounds what a text leans to, the other way for "Never"."""
+    rng = np.random.default_rng(0)
+    x = 0.05 * rng.normal(size=(len(corpus.pairs), DIM))
+    for row, (prompt, response) in zip(x, corpus.pairs, strict=True):
+        lean = float(re.findall(r"[+-]\d\.\d\d", prompt + response)[-1])
+        row[0] += 1
+        row[1] += -lean if response == "Never" else lean
+    return x.astype(np.float32)
+
+
 def write_data(folder: Path, *, groups: int = 12, questions: int = 30) -> Path:
     """A survey and a ratings file in which a hidden trait of each group decides its answers."""
     rng = np.random.default_rng(7)
@@ -60,7 +73,7 @@ def write_data(folder: Path, *, groups: int = 12, questions: int = 30) -> Path:
         survey.append(
             {
                 "id": f"q{q}",
-                "question": f"Would you join plan number {q} of the sports club?",
+                "question": f"Would you join plan {q} of the club, which leans {lean:+.2f}?",
                 "options": ["Gladly", "Never"],
                 "ordinal": [1.0, 2.0],
                 "groups": answers,
@@ -70,7 +83,7 @@ def write_data(folder: Path, *, groups: int = 12, questions: int = 30) -> Path:
         {
             "study": "club",
             "prompt": f"What should the club do about matter {p}?",
-            "response": f"It should choose way {r} and explain itself to member {p}.",
+            "response": f"It should choose way {r}, which leans {np.sin(p + r):+.2f}.",
             "agree": {
                 name: {"n": 40, "p": round(float(0.5 + 0.4 * t * np.sin(p + r)), 3)}
                 for name, t in trait.items()

@@ -33,7 +33,11 @@ def write(path: Path, *rows: dict[str, object]) -> Path:
 
 
 def test_a_survey_becomes_cells_with_gaps(tmp_path: Path) -> None:
-    other = SURVEY | {"question": "Sugar?", "options": ["Yes", "No"], "groups": {"South": {"p": [1, 0]}}}
+    other = SURVEY | {
+        "question": "Sugar?",
+        "options": ["Yes", "No"],
+        "groups": {"South": {"p": [1, 0]}},
+    }
     corpus = read_corpus(write(tmp_path / "drinks.jsonl", SURVEY, other))
     assert (corpus.name, corpus.kind, corpus.items) == ("drinks", Kind.SHARE, 2)
     assert corpus.groups == ("North", "South")
@@ -78,7 +82,7 @@ def test_a_bad_row_names_file_and_line(tmp_path: Path, row: dict[str, object], w
 
 def test_a_folder_without_preferences_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "text.jsonl", {"prompt": "p", "response": "r"})
-    with pytest.raises(DataError, match="no .jsonl"):
+    with pytest.raises(DataError, match=r"no \.jsonl"):
         list(preference_files(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""The prior: the bank where a question is known, the kernel elsewhere, never a look at the answer."""
+"""The prior: the bank where a question is known, the kernel elsewhere, no look at the answer."""
 
 from __future__ import annotations
 

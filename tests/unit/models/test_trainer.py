@@ -1,0 +1,143 @@
+"""Training learns from the context, resumes where it was killed, and stops when it should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from episodes_for_tests import DIM, SMALL, vectors_of, write_data
+
+from models.batches import Kind, collate
+from models.datasets import preference_files, read_corpus
+from models.episodes import Domain, EpisodeConfig, EpisodeSampler, build_domains
+from models.prior import PriorConfig
+from models.splits import Part, SplitConfig, split_corpora
+from models.trainer import TrainConfig, Trainer, item_loss
+
+EPISODES = EpisodeConfig(max_context=20, share_targets=8, rating_targets=8)
+
+
+@pytest.fixture(scope="module")
+def domains(tmp_path_factory: pytest.TempPathFactory) -> list[Domain]:
+    """The club's data, with vectors that show what each text leans to."""
+    folder = write_data(tmp_path_factory.mktemp("club"))
+    corpora = [read_corpus(p) for p in preference_files(folder)]
+    vectors = [vectors_of(c) for c in corpora]
+    config = SplitConfig(validation_groups=0.2)
+    return build_domains(corpora, vectors, split_corpora(corpora, config), PriorConfig())[0]
+
+
+def config(**changes: object) -> TrainConfig:
+    plain = {"steps": 60, "batch": 4, "warmup": 5, "evaluate_every": 20, "learning_rate": 3e-3}
+    return TrainConfig(**(plain | changes))  # type: ignore[arg-type]
+
+
+def test_context_and_targets_never_share_a_question(domains: list[Domain]) -> None:
+    sampler = EpisodeSampler(domains, EPISODES, np.random.default_rng(0))
+    batches = sampler.batches(4)
+    for _ in range(50):
+        for episode in next(batches):
+            seen = {item.vectors.tobytes() for item in episode.context}
+            assert not seen & {item.vectors.tobytes() for item in episode.targets}
+
+
+def test_context_sizes_start_at_zero_and_reach_the_largest(domains: list[Domain]) -> None:
+    sampler = EpisodeSampler(domains, EPISODES, np.random.default_rng(0))
+    batches = sampler.batches(1)
+    sizes = {len(next(batches)[0].context) for _ in range(300)}
+    assert 0 in sizes
+    assert max(sizes) >= 15
+
+
+def test_episodes_hold_training_groups_and_questions_alone(domains: list[Domain]) -> None:
+    sampler = EpisodeSampler(domains, EPISODES, np.random.default_rng(0))
+    held: set[bytes] = set()
+    for domain in domains:
+        for i in np.flatnonzero(domain.split.items != Part.TRAIN):
+            span = slice(domain.corpus.starts[i], domain.corpus.starts[i + 1])
+            held |= {row.tobytes() for row in domain.vectors[span]}
+    batches = sampler.batches(4)
+    for _ in range(30):
+        for episode in next(batches):
+            for item in (*episode.context, *episode.targets):
+                assert not held & {row.tobytes() for row in item.vectors}
+
+
+def test_the_prior_of_a_training_group_does_not_contain_its_own_answer(
+    domains: list[Domain],
+) -> None:
+    survey = next(d for d in domains if d.corpus.kind is Kind.SHARE)
+    group = int(survey.groups(Part.TRAIN)[0])
+    number = int(survey.items(group, Part.TRAIN)[0])
+    item = survey.item(number, group, known=True)
+    others = [int(g) for g in survey.groups(Part.TRAIN) if g != group]
+    span = slice(survey.corpus.starts[number], survey.corpus.starts[number + 1])
+    unknown = survey.unknown[span]
+    total = survey.corpus.values[others, span].sum(0)
+    assert item.prior == pytest.approx((total + 0.5 * unknown) / (len(others) + 0.5), abs=1e-5)
+
+
+def test_training_learns_to_use_the_context(domains: list[Domain]) -> None:
+    """The club's groups differ along one trait, which a context reveals."""
+    trainer = Trainer(domains, SMALL, EPISODES, config(steps=300, evaluate_every=100, batch=8))
+    result = trainer.run(progress=False)
+    best = min(result.history, key=lambda row: row["loss"])
+    assert best["club_survey/train/0"] == pytest.approx(0, abs=1e-6)
+    assert best["club_survey/train/20"] < -0.2
+
+
+def test_a_killed_run_resumes_exactly(domains: list[Domain], tmp_path: Path) -> None:
+    whole = Trainer(domains, SMALL, EPISODES, config()).run(progress=False)
+    first = Trainer(domains, SMALL, EPISODES, config(steps=40))
+    # The learning rate follows the steps that were asked for.
+    first.config = config()
+    while first.step < 40:
+        first._update(next(first.sampler.batches(4)))
+        if first.step % 20 == 0:
+            first._evaluate(0.0)
+    first.save(tmp_path)
+    second = Trainer(domains, SMALL, EPISODES, config())
+    assert second.resume(tmp_path)
+    assert second.step == 40
+    resumed = second.run(tmp_path, progress=False)
+    assert [r["loss"] for r in resumed.history] == pytest.approx([r["loss"] for r in whole.history])
+    for name, weights in whole.weights.items():
+        assert torch.allclose(weights, resumed.weights[name], atol=1e-6), name
+    assert json.loads((tmp_path / "state.json").read_text())["step"] == 60
+    assert len(list(tmp_path.glob("state-*.safetensors"))) == 1
+
+
+def test_the_state_of_another_run_is_refused(domains: list[Domain], tmp_path: Path) -> None:
+    Trainer(domains, SMALL, EPISODES, config()).save(tmp_path)
+    other = Trainer(domains, SMALL, EPISODES, config(seed=5))
+    with pytest.raises(ValueError, match="another config"):
+        other.resume(tmp_path)
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(
+    domains: list[Domain], tmp_path: Path
+) -> None:
+    assert not Trainer(domains, SMALL, EPISODES, config()).resume(tmp_path)
+
+
+def test_training_stops_when_validation_no_longer_improves(domains: list[Domain]) -> None:
+    trainer = Trainer(domains, SMALL, EPISODES, config(steps=500, learning_rate=0.0, patience=2))
+    result = trainer.run(progress=False)
+    assert result.steps == 60
+    assert result.stopped == "early stop on validation"
+
+
+def test_the_loss_is_zero_for_the_truth_and_grows_with_the_error(domains: list[Domain]) -> None:
+    survey = next(d for d in domains if d.corpus.kind is Kind.SHARE)
+    group = int(survey.groups(Part.TRAIN)[0])
+    items = [survey.item(int(i), group, known=True) for i in survey.items(group, Part.TRAIN)[:4]]
+    targets = collate([items], dim=DIM)
+    network = Trainer(domains, SMALL, EPISODES, config()).network.eval()
+    output = network(collate([[]], dim=DIM), targets)
+    right = type(output)(targets.y.log(), targets.y, output.std)
+    wrong = type(output)((1 - targets.y).log(), 1 - targets.y, output.std)
+    assert float(item_loss(right, targets)) == pytest.approx(0, abs=1e-5)
+    assert float(item_loss(wrong, targets)) > 0
