@@ -65,9 +65,9 @@ def run(argv: Sequence[str], *, command: Sequence[str] = SERVE) -> int:
         show(console, outcome)
     if not outcome.ok:
         console.print(
-            f"[bold red]Wrong direction:[/] {outcome.groups[0].name} should give the first option "
-            f"at least {LEAST_DIFFERENCE} more than {outcome.groups[1].name}, but the difference "
-            f"is {outcome.difference:+.3f}."
+            f"[bold red]The check failed.[/] By their contexts {outcome.groups[0].name} should "
+            f"give the first option at least {LEAST_DIFFERENCE} more than "
+            f"{outcome.groups[1].name}; the difference is {outcome.difference:+.3f}."
         )
     return 0 if outcome.ok else 1
 

@@ -14,7 +14,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 STYLES = ("cyan", "magenta")
-LOOK: dict[str, Any] = {"box": box.SIMPLE_HEAD, "title_justify": "left", "title_style": "bold"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,12 @@ class Outcome:
 
 def show(console: Console, outcome: Outcome) -> None:
     """Print both groups side by side."""
-    console.print()
+    console.print("\n[bold]How would each group answer?[/]  POST /predict")
+    console.print(f"  {outcome.question}")
     console.print(opinions(outcome))
-    console.print()
+    console.print("[bold]Which answer would each group choose?[/]  POST /generate")
+    console.print(f"  {outcome.prompt}")
     console.print(drafts(outcome))
-    console.print()
     panels = [
         Panel(
             escape(answer.text),
@@ -60,15 +60,15 @@ def show(console: Console, outcome: Outcome) -> None:
     ]
     console.print(Columns(panels))
     console.print(
-        f"\nNeither group was asked about rent limits. The module moved the first option by "
-        f"[bold]{outcome.difference:+.2f}[/] between them, from {outcome.groups[0].preferences} "
-        f"preferences each. Nothing was fine-tuned, nothing was kept. {outcome.seconds:.0f} s."
+        f"\n[bold]{outcome.difference:+.2f}[/] between the two on the first option, from "
+        f"{outcome.groups[0].preferences} preferences each, none of them about this question. "
+        f"Nothing was fine-tuned and nothing is kept. {outcome.seconds:.0f} s in all."
     )
 
 
 def opinions(outcome: Outcome) -> Table:
     """The predicted distributions as bars."""
-    table = Table(title=f"POST /predict  {outcome.question}", **LOOK)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("option")
     for answer, style in zip(outcome.groups, STYLES, strict=True):
         table.add_column(answer.name, header_style=f"bold {style}", min_width=26)
@@ -83,7 +83,7 @@ def opinions(outcome: Outcome) -> Table:
 
 def drafts(outcome: Outcome) -> Table:
     """Every drawn answer with each group's score; a mark at the one that the group chooses."""
-    table = Table(title=f"POST /generate  {outcome.prompt}", show_lines=True, **LOOK)
+    table = Table(box=box.SIMPLE_HEAD)
     drawn = outcome.groups[0].candidates
     table.add_column(f"the {len(drawn)} answers that the LLM drew")
     for answer, style in zip(outcome.groups, STYLES, strict=True):

@@ -99,7 +99,7 @@ def test_a_direction_that_the_contexts_do_not_say_fails(
     fake: Path, shares: tuple[float, float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([], command=command(fake, *shares)) == 1
-    assert "Wrong direction" in capsys.readouterr().out
+    assert "The check failed" in capsys.readouterr().out
 
 
 def test_a_service_that_does_not_start_is_quoted(

@@ -1,0 +1,152 @@
+"""What caching a context saves: prediction from cached keys and values, and without them.
+
+Three ways to answer one question from the same context, in one run: with the context encoded
+before; encoding it again for the question; encoding it again for each option, as the published
+reference code does. Vectors are random: the time does not depend on what they mean. The embedder
+is not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from models.batches import FloatArray, Item, Kind
+from models.scorer import GPOScorer
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = 4
+SIZES = (20, 100, 500)
+
+
+def main() -> None:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models/released/minilm")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each; the median counts")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/scoring.json")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    scorer = GPOScorer.load(options.checkpoint)
+    rows = [measure(scorer, size, repeats=options.repeats) for size in SIZES]
+    Console().print(table(rows))
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
+    settings["checkpoint"] = options.checkpoint.name
+    settings.pop("out")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    report = {"benchmark": "scoring", **machine(), "settings": settings, "rows": rows}
+    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(scorer: GPOScorer, size: int, *, repeats: int) -> dict[str, Any]:
+    """Median milliseconds to answer one question from a context of `size` questions."""
+    dim = scorer.network.config.embedding_dim
+    draw = np.random.default_rng(size)
+    items = [context_item(draw, dim) for _ in range(size)]
+    question = vectors(draw, OPTIONS, dim)
+    context = scorer.encode_context(items)
+
+    def for_each_option() -> None:
+        for option in question:
+            scorer.score(scorer.encode_context(items), option[None])
+
+    return {
+        "context_questions": size,
+        "context_tokens": size * OPTIONS,
+        "cached_mb": context.nbytes / 1e6,
+        "cached_ms": timed(lambda: scorer.predict(context, [question]), repeats),
+        "encode_for_each_question_ms": timed(
+            lambda: scorer.predict(scorer.encode_context(items), [question]), repeats
+        ),
+        "encode_for_each_option_ms": timed(for_each_option, max(1, repeats // 2)),
+    }
+
+
+def timed(work: Callable[[], object], repeats: int) -> float:
+    """Median wall time in milliseconds, after one run that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - started) * 1e3)
+    return median(times)
+
+
+def vectors(draw: np.random.Generator, k: int, dim: int) -> FloatArray:
+    """Unit vectors (k, dim) that share most of their direction, as sibling options do."""
+    raw = draw.normal(size=(1, dim)) + 0.3 * draw.normal(size=(k, dim))
+    return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
+
+
+def context_item(draw: np.random.Generator, dim: int) -> Item:
+    """A question that the group has answered."""
+    shares = draw.dirichlet(np.ones(OPTIONS)).astype(np.float32)
+    return Item(Kind.SHARE, vectors(draw, OPTIONS, dim), shares)
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The figures for a person."""
+    result = Table(title=f"One question with {OPTIONS} options: median milliseconds")
+    columns = {
+        "context questions": "context_questions",
+        "cached MB": "cached_mb",
+        "context cached": "cached_ms",
+        "encoded for each question": "encode_for_each_question_ms",
+        "encoded for each option": "encode_for_each_option_ms",
+    }
+    for title in columns:
+        result.add_column(title, justify="right")
+    for row in rows:
+        size, *values = (row[key] for key in columns.values())
+        result.add_row(str(size), *(f"{value:.1f}" for value in values))
+    return result
+
+
+def machine() -> dict[str, Any]:
+    """Where, when and on what state of the project the figures were taken."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
+    )
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": git.stdout.strip() or None,
+        "machine": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+            "system": platform.platform(terse=True),
+            "python": platform.python_version(),
+            "torch": version("torch"),
+            "numpy": version("numpy"),
+        },
+    }
+
+
+def processor() -> str:
+    """The processor's name, as Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0].partition(": ")[2] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()
