@@ -1,11 +1,12 @@
-"""The stores that the contract suite runs over."""
+"""The stores that the contract suite runs over, and servers of a test's own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.redis_server import RedisServer
 
 from service.adapters.stores.redis_store import RedisStore
 from service.adapters.stores.sqlite_store import SqliteStore
@@ -39,3 +40,20 @@ async def open_another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
 @pytest.fixture
 def store(open_another: Stores) -> GroupStore:
     return open_another()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Starts a server with options of its own."""
+    servers: list[RedisServer] = []
+
+    def start(*options: str, sentinel_config: Path | None = None) -> RedisServer:
+        folder = tmp_path / f"redis-{len(servers)}"
+        folder.mkdir()
+        servers.append(RedisServer(folder, *options, sentinel_config=sentinel_config))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
