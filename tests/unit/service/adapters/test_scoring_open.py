@@ -1,0 +1,55 @@
+"""Opening the scoring parts: a checkpoint and an embedder that do not fit never start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fixtures.checkpoints import write_checkpoint
+
+from models.embedders import load_embedder
+from service.adapters.scoring.open import open_scoring
+from service.settings import Settings, SettingsError
+
+
+@pytest.fixture(scope="module")
+def digest() -> str:
+    return load_embedder("minilm").digest
+
+
+def refusal(**settings: object) -> str:
+    with pytest.raises(SettingsError) as caught:
+        open_scoring(Settings(**settings))
+    return str(caught.value)
+
+
+async def test_a_pair_that_fits_opens_and_closes(tmp_path: Path, digest: str) -> None:
+    folder = write_checkpoint(tmp_path, digest=digest, dim=384)
+    embedder, scorer = open_scoring(
+        Settings(checkpoint=folder, embedding_cache_mb=3, context_cache_mb=5)
+    )
+    assert (embedder.identity.id, embedder.identity.dim) == ("minilm", 384)
+    assert embedder.identity.digest == digest
+    assert embedder.cache.max_bytes == 3_000_000
+    assert scorer.cache.max_bytes == 5_000_000
+    await embedder.check()
+    await scorer.close()
+    await embedder.close()
+
+
+@pytest.mark.parametrize(("changed", "dim"), [(True, 384), (False, 12)])
+def test_a_checkpoint_of_another_embedder_is_refused(
+    tmp_path: Path, digest: str, changed: bool, dim: int
+) -> None:
+    wrong = digest[::-1] if changed else digest
+    folder = write_checkpoint(tmp_path, digest=wrong, dim=dim, embedder="st:elsewhere")
+    message = refusal(checkpoint=folder)
+    for part in ("GPO_CHECKPOINT", "GPO_EMBEDDER", "st:elsewhere", wrong[:12], digest[:12]):
+        assert part in message
+
+
+def test_what_cannot_be_loaded_names_its_setting(tmp_path: Path, digest: str) -> None:
+    assert "GPO_CHECKPOINT" in refusal(checkpoint=tmp_path / "none")
+    folder = write_checkpoint(tmp_path, digest=digest, dim=384)
+    assert "GPO_EMBEDDER" in refusal(checkpoint=folder, embedder="word2vec")
+    assert "GPO_DEVICE='abacus'" in refusal(checkpoint=folder, device="abacus")
