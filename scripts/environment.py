@@ -78,7 +78,7 @@ class Progress:
             self._say(f"unpacking {count} packages into .venv, about a minute")
             self.unpacking = True
         elif not self.unpacking and time.monotonic() - self.last > QUIET_S:
-            self._say(f"{self.files} packages so far")
+            self._say(f"still working, {self.files} downloads so far")
 
     def _download(self, done: int, total: int) -> None:
         short = "-".join(self.name.split("-")[:2])
