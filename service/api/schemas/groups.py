@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from service.api.schemas.base import (
     GroupId,
@@ -22,6 +22,27 @@ from service.core.limits import Limits
 
 class GroupIn(RequestModel):
     """A group as a client describes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "city-dwellers",
+                "name": "City dwellers",
+                "preferences": [
+                    {
+                        "question": "How should the town spend its surplus?",
+                        "options": ["On parks", "On roads"],
+                        "distribution": [0.7, 0.3],
+                    },
+                    {
+                        "prompt": "What makes a good holiday?",
+                        "response": "Two weeks in a tent, far from any screen.",
+                        "score": 0.2,
+                    },
+                ],
+            }
+        }
+    )
 
     id: GroupId | None = Field(None, description="Chosen by the client; else one is made.")
     name: Name

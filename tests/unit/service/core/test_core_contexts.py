@@ -1,0 +1,173 @@
+"""Contexts: one embedding path for stored and inline preferences, each text embedded once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import DIM, FakeEmbedder
+
+from service.adapters.stores.sqlite_store import SqliteStore
+from service.core.contexts import Contexts, GroupContext, Target, embedder_label
+from service.core.domain import (
+    ComparisonPreference,
+    Group,
+    GroupDraft,
+    Kind,
+    Preference,
+    RatingPreference,
+    SharePreference,
+)
+from service.core.errors import GroupNotFound, InputTooLarge, InvalidInput
+from service.core.limits import Limits
+
+TENANT = "acme"
+SHARE = SharePreference("Why?", ("a", "b"), (0.25, 0.75), counts=(1.0, 3.0))
+RATING = RatingPreference("Say.", "Yes.", 0.5, weight=7.0)
+PAIR = ComparisonPreference("Pick.", "This.", "That.")
+ALL: tuple[Preference, ...] = (SHARE, RATING, PAIR)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "groups.db")
+    yield store
+    await store.close()
+
+
+async def keep(store: SqliteStore, embedder: FakeEmbedder, *preferences: Preference) -> Group:
+    label = embedder_label(embedder.identity)
+    draft = GroupDraft("Town", preferences, description="A town.")
+    return await store.create(TENANT, "town", draft, embedder=label)
+
+
+def stored_target() -> Target:
+    return Target(group_ids=("town",))
+
+
+async def only(contexts: Contexts, target: Target, tenant: str = TENANT) -> GroupContext:
+    [found] = await contexts.load(tenant, target)
+    return found
+
+
+async def test_items_hold_each_preference_in_order(store: SqliteStore) -> None:
+    embedder = FakeEmbedder()
+    await keep(store, embedder, *ALL)
+    found = await only(Contexts(store, embedder, Limits()), stored_target())
+    assert (found.group_id, found.group_version, found.description) == ("town", 1, "A town.")
+    items = found.context.items
+    assert [item.kind for item in items] == [Kind.SHARE, Kind.RATING, Kind.COMPARISON]
+    assert [item.vectors.shape for item in items] == [(2, DIM), (1, DIM), (2, DIM)]
+    assert [item.values.tolist() for item in items] == [[0.25, 0.75], [0.5], [1.0, 0.0]]
+    assert [item.weight for item in items] == [4.0, 7.0, None]
+    assert embedder.embedded == [
+        ("Why?", "a"), ("Why?", "b"), ("Say.", "Yes."), ("Pick.", "This."), ("Pick.", "That."),
+    ]  # fmt: skip
+
+
+async def test_inline_preferences_cannot_be_told_from_stored_ones(store: SqliteStore) -> None:
+    embedder = FakeEmbedder()
+    await keep(store, embedder, *ALL)
+    contexts = Contexts(store, embedder, Limits())
+    stored = await only(contexts, stored_target())
+    inline = await only(contexts, Target(preferences=ALL))
+    assert inline.context.digest == stored.context.digest
+    for ours, theirs in zip(inline.context.items, stored.context.items, strict=True):
+        assert np.array_equal(ours.vectors, theirs.vectors)
+
+
+async def test_vectors_are_embedded_once_and_kept_exactly(store: SqliteStore) -> None:
+    embedder = FakeEmbedder()
+    await keep(store, embedder, *ALL)
+    first = await only(Contexts(store, embedder, Limits()), stored_target())
+    again = await only(Contexts(store, embedder, Limits()), stored_target())
+    assert len(embedder.embedded) == 5
+    for ours, theirs in zip(first.context.items, again.context.items, strict=True):
+        assert ours.vectors.dtype == theirs.vectors.dtype == np.float32
+        assert np.array_equal(ours.vectors, theirs.vectors)
+
+
+async def test_requests_at_the_same_time_embed_once(store: SqliteStore) -> None:
+    embedder = FakeEmbedder()
+    await keep(store, embedder, *ALL)
+    contexts = Contexts(store, embedder, Limits())
+    await asyncio.gather(*(contexts.load(TENANT, stored_target()) for _ in range(5)))
+    assert len(embedder.embedded) == 5
+
+
+async def test_another_embedder_embeds_again_and_clips_what_it_cannot_read(
+    store: SqliteStore,
+) -> None:
+    old = FakeEmbedder(digest="f" * 32)
+    long = RatingPreference("Say.", " ".join(["word"] * 90), 0.5)
+    await keep(store, old, long)
+    await only(Contexts(store, old, Limits()), stored_target())
+    new = FakeEmbedder()
+    found = await only(Contexts(store, new, Limits()), stored_target())
+    assert new.embedded == [("Say.", " ".join(["word"] * 20))]
+    assert found.context.items[0].vectors.shape == (1, DIM)
+    await only(Contexts(store, new, Limits()), stored_target())
+    assert len(new.embedded) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (RATING, SHARE, PAIR),
+        (SHARE, RATING),
+        (SHARE, replace(RATING, score=0.51), PAIR),
+        (SHARE, replace(RATING, weight=8.0), PAIR),
+        (SHARE, replace(RATING, response="Yes!"), PAIR),
+        (SHARE, RATING, replace(PAIR, chosen="That.", rejected="This.")),
+        (),
+    ],
+)
+async def test_another_content_has_another_digest(
+    store: SqliteStore, other: tuple[Preference, ...]
+) -> None:
+    contexts = Contexts(store, FakeEmbedder(), Limits())
+    ours = await only(contexts, Target(preferences=ALL))
+    theirs = await only(contexts, Target(preferences=other))
+    assert ours.context.digest != theirs.context.digest
+
+
+async def test_tenants_and_embedders_share_no_digest(store: SqliteStore) -> None:
+    target = Target(preferences=ALL)
+    contexts = Contexts(store, FakeEmbedder(), Limits())
+    elsewhere = Contexts(store, FakeEmbedder(digest="f" * 32), Limits())
+    digests = {
+        (await only(contexts, target)).context.digest,
+        (await only(contexts, target, "other")).context.digest,
+        (await only(elsewhere, target)).context.digest,
+    }
+    assert len(digests) == 3
+
+
+async def test_a_group_of_another_tenant_is_not_there(store: SqliteStore) -> None:
+    embedder = FakeEmbedder()
+    await keep(store, embedder, *ALL)
+    with pytest.raises(GroupNotFound):
+        await Contexts(store, embedder, Limits()).load("other", stored_target())
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "pointers"),
+    [
+        ({}, InvalidInput, ["/group_id"]),
+        ({"group_id": "a", "preferences": ()}, InvalidInput, ["/group_id", "/preferences"]),
+        ({"group_ids": []}, InvalidInput, ["/group_ids"]),
+        ({"group_ids": ["a", "a"]}, InvalidInput, ["/group_ids"]),
+        ({"group_ids": ["a", "b", "c"]}, InputTooLarge, ["/group_ids"]),
+    ],
+)
+def test_a_target_is_exactly_one_thing(
+    given: dict[str, object], error: type[InvalidInput], pointers: list[str]
+) -> None:
+    fields = {"group_id": None, "group_ids": None, "preferences": None, **given}
+    with pytest.raises(error) as caught:
+        Target.of(**fields, limits=Limits(groups=2))  # type: ignore[arg-type]
+    assert [fault.pointer for fault in caught.value.errors] == pointers
