@@ -21,7 +21,7 @@ class Readiness:
     """Asks every part at once, none for longer than `timeout_s`."""
 
     def __init__(
-        self, checks: Mapping[str, Callable[[], Awaitable[None]]], *, timeout_s: float = 2.0
+        self, checks: Mapping[str, Callable[[], Awaitable[None]]], *, timeout_s: float = 3.0
     ) -> None:
         self._checks = dict(checks)
         self._timeout_s = timeout_s

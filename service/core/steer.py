@@ -17,7 +17,12 @@ from service.core.candidates import Candidate, Draft, choose, consensus_of
 from service.core.contexts import Contexts, GroupContext, Target, embed_finite
 from service.core.domain import ChatPrompt, Completion, FloatArray, Message, SamplingParams
 from service.core.draw import draw_all
-from service.core.errors import DeadlineExceeded
+from service.core.errors import (
+    DeadlineExceeded,
+    FieldError,
+    GeneratorRejected,
+    InvalidInput,
+)
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder, Generator, Scorer
@@ -96,7 +101,10 @@ class Steer:
         self._consensus_weight = consensus_weight
 
     async def run(self, tenant: str, request: GenerateRequest) -> Generation:
-        """Draw, score and choose within the request's time. Raises DeadlineExceeded."""
+        """Draw, score and choose within the request's time.
+
+        Raises DeadlineExceeded, GeneratorError, InvalidInput (also for what the model refuses).
+        """
         watch = Stopwatch()
         deadline = time.monotonic() + request.timeout_s
         self._check(request)
@@ -105,6 +113,9 @@ class Steer:
                 with self._admission.reserve(request.n):
                     watch.lap("queue_ms")
                     return await self._run(tenant, request, watch, deadline)
+        except GeneratorRejected as exc:
+            # Nearly always a prompt that is too long for the model; the message tells.
+            raise InvalidInput([FieldError(request.prompt_at, str(exc))]) from exc
         except TimeoutError as exc:
             raise DeadlineExceeded(f"No answer within {request.timeout_s:g} s.") from exc
 

@@ -222,7 +222,7 @@ async def test_messages_reach_the_generator_and_the_last_user_turn_is_scored(ben
         (errors.GeneratorProtocolError("odd"), 502, "generator_protocol_error"),
         (errors.GeneratorError("bad"), 502, "generator_failed"),
         (errors.UnknownModel("who"), 502, "model_not_served"),
-        (errors.GeneratorRejected("long"), 422, "generator_rejected"),
+        (errors.GeneratorRejected("long"), 422, "invalid_input"),
         (errors.DeadlineExceeded("late"), 504, "deadline_exceeded"),
     ],
 )
@@ -240,6 +240,16 @@ async def test_one_failed_candidate_fails_the_request(
     bench.generator.say = lambda seed: error
     none = await bench.client.post("/generate", json={**request, "allow_partial": True})
     assert (none.status_code, none.json()["code"]) == (status, code)
+
+
+async def test_what_the_generator_refuses_names_the_prompt(bench: Bench) -> None:
+    bench.generator.say = lambda seed: errors.GeneratorRejected("The prompt is too long.")
+    messages = [{"role": "user", "content": "Why?"}]
+    for asked, pointer in (({"prompt": "Why?"}, "/prompt"), ({"messages": messages}, "/messages")):
+        response = await bench.client.post("/generate", json={"preferences": [], **asked})
+        assert response.status_code == 422
+        [error] = response.json()["errors"]
+        assert error == {"pointer": pointer, "detail": "The prompt is too long."}
 
 
 async def test_a_deadline_stops_the_work(bench: Bench) -> None:
