@@ -28,8 +28,10 @@ from service.demo_view import Answer, Outcome, show
 GROUPS = Path(__file__).resolve().parent.parent / "examples" / "groups"
 SERVE = (sys.executable, "-m", "service", "serve", "--port", "0")
 
-QUESTION = "Should a city be allowed to limit how much landlords raise the rent each year?"
-OPTIONS = ("Yes, there should be a limit", "No, there should be no limit")
+QUESTION = (
+    "Would you support or oppose a law that limits how much landlords may raise the rent each year?"
+)
+OPTIONS = ("Support", "Oppose")
 # The group that its context says is more in favour of the first option comes first.
 FILES = ("city-tenants.json", "small-landlords.json")
 LEAST_DIFFERENCE = 0.1
