@@ -143,7 +143,7 @@ class LinearShares:
         question: Integers,
         shares: Array,
         *,
-        grid: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+        grid: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
         folds: int = 4,
         seed: int = 0,
     ) -> None:
@@ -230,7 +230,11 @@ def popularity(
 
 
 def consensus(vectors: Array) -> Array:
-    """Mean cosine (n,) of each of n candidates (n, D) to the others; 0 for a single one."""
+    """Mean cosine (n,) of each of n candidates (n, D) to the others; 0 for a single one.
+
+    Give it vectors of the responses alone: with the prompt in the text a terse answer lies nearest
+    the middle (measured uplift of the best of 16 rated answers: .41 alone, -.26 with the prompt).
+    """
     n = len(vectors)
     if n < 2:
         return np.zeros(n)
