@@ -13,8 +13,9 @@ from random import Random
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache
 
+from service.adapters.generators.kv_cache import is_plain, pairs, spare_cache
 from service.adapters.generators.sampling import draw
 
 
@@ -44,7 +45,7 @@ class Batch:
     @property
     def mergeable(self) -> bool:
         """Whether other rows can join: only where each layer keeps all keys and values."""
-        return all(type(layer) is DynamicLayer for layer in self.cache.layers)
+        return is_plain(self.cache)
 
     def merge(self, other: Batch) -> None:
         """Take over the rows of another batch, padding the shorter cache on the left."""
@@ -52,15 +53,12 @@ class Batch:
         self.mask = torch.cat([_widen(b.mask, width, dim=1) for b in (self, other)])
         self.logits = torch.cat([self.logits, other.logits])
         self.rows = self.rows + other.rows
-        layers = list(zip(_pairs(self.cache), _pairs(other.cache), strict=True))
-        self.cache = DynamicCache(
-            [
-                (
-                    torch.cat([_widen(k, width, dim=2) for k in (k1, k2)]),
-                    torch.cat([_widen(v, width, dim=2) for v in (v1, v2)]),
-                )
-                for (k1, v1), (k2, v2) in layers
-            ]
+        self.cache = spare_cache(
+            (
+                torch.cat([_widen(k, width, dim=2) for k in (k1, k2)]),
+                torch.cat([_widen(v, width, dim=2) for v in (v1, v2)]),
+            )
+            for (k1, v1), (k2, v2) in zip(pairs(self.cache), pairs(other.cache), strict=True)
         )
 
     def keep(self, kept: Sequence[int]) -> None:
@@ -71,12 +69,14 @@ class Batch:
         index = torch.tensor(kept, dtype=torch.long, device=self.mask.device)
         self.rows = [self.rows[i] for i in kept]
         self.mask, self.logits = self.mask[index], self.logits[index]
-        self.cache.batch_select_indices(index)
-        if self.mergeable and (spare := int(self.mask.argmax(dim=1).min())):
-            self.mask = self.mask[:, spare:]
-            self.cache = DynamicCache(
-                [(k[:, :, spare:], v[:, :, spare:]) for k, v in _pairs(self.cache)]
-            )
+        if not self.mergeable:
+            self.cache.batch_select_indices(index)
+            return
+        padding = int(self.mask.argmax(dim=1).min())
+        self.mask = self.mask[:, padding:]
+        self.cache = spare_cache(
+            (k[index, :, padding:], v[index, :, padding:]) for k, v in pairs(self.cache)
+        )
 
 
 class Decoder:
@@ -95,7 +95,12 @@ class Decoder:
         cache = DynamicCache(config=self._model.config)
         mask = torch.ones_like(ids)
         logits = self._forward(ids, mask, cache)
-        if len(rows) > 1:
+        if is_plain(cache):
+            n = len(rows)
+            cache = spare_cache(
+                (k.expand(n, -1, -1, -1), v.expand(n, -1, -1, -1)) for k, v in pairs(cache)
+            )
+        elif len(rows) > 1:
             cache.batch_repeat_interleave(len(rows))
         return Batch(rows, cache, mask.repeat(len(rows), 1), logits.repeat(len(rows), 1))
 
@@ -135,11 +140,6 @@ def share_prompts(rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         groups.setdefault(tuple(row.prompt), []).append(row)
     return list(groups.values())
-
-
-def _pairs(cache: DynamicCache) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Keys and values (B, H, T, D) of each layer."""
-    return [(keys, values) for keys, values, *_ in cache]
 
 
 def _widen(tensor: torch.Tensor, width: int, *, dim: int) -> torch.Tensor:

@@ -18,10 +18,7 @@ def open_generator(settings: Settings) -> Generator:
         from service.adapters.generators.vllm_http import VllmHttpGenerator
 
         return VllmHttpGenerator(
-            settings.generator_urls,
-            model=settings.model,
-            api_key=settings.generator_api_key,
-            max_connections=settings.max_candidates_in_flight,
+            settings.generator_urls, model=settings.model, api_key=settings.generator_api_key
         )
     source = settings.model or str(settings.bundled_model)
     if settings.generator == "vllm-engine":

@@ -52,7 +52,6 @@ class VllmEngineGenerator:
         self._limit = int(engine.model_config.max_model_len)
         recommended = engine.model_config.get_diff_sampling_param()
         self._defaults = {k: v for k, v in recommended.items() if k in _MODEL_DEFAULTS}
-        self._closed = False
 
     @classmethod
     def load(cls, source: str | Path, *, max_model_len: int = AUTO_FIT) -> VllmEngineGenerator:
@@ -89,7 +88,7 @@ class VllmEngineGenerator:
     @property
     def in_flight(self) -> int:
         """Completions that the engine has not finished."""
-        return int(self._engine.get_num_unfinished_requests())
+        return 0 if self._engine is None else int(self._engine.get_num_unfinished_requests())
 
     async def generate_one(
         self,
@@ -112,14 +111,14 @@ class VllmEngineGenerator:
 
     async def check(self) -> None:
         """Return while the engine runs. Raises GeneratorUnavailable."""
-        if self._closed or self._engine.errored:
+        if self._engine is None or self._engine.errored:
             raise GeneratorUnavailable("The vLLM engine has stopped.")
 
     async def close(self) -> None:
         """Stop the engine and its processes."""
-        if not self._closed:
-            self._closed = True
-            self._engine.shutdown(timeout=SHUTDOWN_S)
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.shutdown(timeout=SHUTDOWN_S)
 
     def _sampling(self, params: SamplingParams, seed: int, max_tokens: int) -> Any:
         """The service's parameters, with the model's own defaults for what it does not name."""

@@ -1,6 +1,6 @@
 """vLLM, or any OpenAI-compatible server, over HTTP; several servers share the work.
 
-Owns the connections and the choice of server; what the bodies mean is `openai_wire`.
+Owns the choice of server; the connections are in `lanes`, what the bodies mean in `openai_wire`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import httpx
 
 from service.adapters.generators import openai_wire
 from service.adapters.generators.deadlines import deadline_scope
+from service.adapters.generators.lanes import Lanes
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import (
     GeneratorError,
@@ -29,11 +30,7 @@ REST_S = 2.0
 TRIES = 2
 """Servers, or connections to the only one, that a call tries when none has answered it."""
 
-KEEPALIVE_S = 2.0
-"""Idle connections close before the server's own 5 seconds, so none is reused as it dies."""
-
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 502, 503})
-_TIMEOUT = httpx.Timeout(600.0, connect=5.0, pool=None)
 _UNDISCOVERED = "unknown"
 
 
@@ -65,20 +62,11 @@ class VllmHttpGenerator:
         *,
         model: str | None = None,
         api_key: str | None = None,
-        max_connections: int = 256,
     ) -> None:
         """`urls` end in `/v1`; without `model` the first that the servers list is used."""
         self._servers = [_Server(url.rstrip("/")) for url in urls]
         self._model = model
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(
-                max_connections=max_connections + len(urls),
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=KEEPALIVE_S,
-            ),
-        )
+        self._lanes = Lanes(headers={"Authorization": f"Bearer {api_key}"} if api_key else None)
 
     @property
     def model(self) -> str:
@@ -124,7 +112,7 @@ class VllmHttpGenerator:
 
     async def close(self) -> None:
         """Close all connections, which aborts what is under way."""
-        await self._client.aclose()
+        await self._lanes.close()
 
     def _pick(self, tried: Sequence[_Server]) -> _Server:
         """Fewest in flight among servers that neither rest nor were tried, else any."""
@@ -186,10 +174,10 @@ class VllmHttpGenerator:
         self, server: _Server, method: str, path: str, body: dict[str, Any] | None = None
     ) -> httpx.Response:
         """The answer, if it is a success. Raises _NotServedError or what the status means."""
-        if self._client.is_closed:
+        if self._lanes.closed:
             raise GeneratorUnavailable("The connections to the generator have been closed.")
         try:
-            response = await self._client.request(method, server.url + path, json=body)
+            response = await self._lanes.request(method, server.url + path, json=body)
         except httpx.DecodingError as exc:
             raise GeneratorProtocolError("The generator's answer cannot be decoded.") from exc
         except (httpx.ReadTimeout, httpx.WriteTimeout) as exc:
