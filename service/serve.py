@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import signal
 import socket
 import sys
 from contextlib import ExitStack
 from types import FrameType
-from urllib.parse import urlsplit
 
 import uvicorn
 
 from service.app import create_app
 from service.core.contexts import embedder_label
 from service.settings import Settings, SettingsError
-from service.wiring import Parts, open_parts
+from service.wiring import Parts, build_readiness, open_parts
 
 _GRACE_S = 20
+_PASSWORD = re.compile(r"(://[^/@\s,]*?:)[^/\s,]+@")
 
 
 class CannotListen(Exception):
@@ -59,7 +60,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        server = _Server(config, _announcement(settings, listener, parts))
+        down = [
+            f"  not ready  {name}: {component.reason}"
+            for name, component in (await build_readiness(parts).run()).items()
+            if not component.ok
+        ]
+        said = "\n".join([*_announcement(settings, listener, parts), *down])
+        server = _Server(config, said)
         # uvicorn raises a signal again once it has shut down; that must not kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ignore)
@@ -104,22 +111,19 @@ def _bind(host: str, port: int) -> socket.socket:
         return listener
 
 
-def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> str:
+def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> list[str]:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     source = settings.generator_url or settings.model or str(settings.bundled_model)
-    lines = [
+    generator = f"{settings.generator}: {parts.generator.model} from {_without_passwords(source)}"
+    return [
         f"gpo-serve listens on http://{shown}:{port} (documentation at /docs)",
-        f"  store      {_without_password(settings.store_url)}",
-        f"  generator  {settings.generator}: {parts.generator.model} from {source}",
+        f"  store      {_without_passwords(settings.store_url)}",
+        f"  generator  {generator}",
         f"  scorer     {parts.scorer.model} from {settings.checkpoint}",
         f"  embedder   {embedder_label(parts.embedder.identity)} ({settings.embedder})",
     ]
-    return "\n".join(lines)
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+def _without_passwords(urls: str) -> str:
+    return _PASSWORD.sub(r"\1***@", urls)

@@ -53,6 +53,17 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(store=store, generator=generator, embedder=embedder, scorer=scorer)
 
 
+def build_readiness(parts: Parts) -> Readiness:
+    """Asks the parts that can go down while the service runs."""
+    return Readiness(
+        {
+            "store": parts.store.check,
+            "generator": parts.generator.check,
+            "scorer": parts.scorer.check,
+        }
+    )
+
+
 def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     """The use cases over these parts."""
     limits = Limits(
@@ -82,13 +93,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             system_prompt=settings.system_prompt,
             consensus_weight=settings.consensus_weight,
         ),
-        readiness=Readiness(
-            {
-                "store": parts.store.check,
-                "generator": parts.generator.check,
-                "scorer": parts.scorer.check,
-            }
-        ),
+        readiness=build_readiness(parts),
         limits=limits,
         about=lambda: About(
             version=version("gpo-serve"),

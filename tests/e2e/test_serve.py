@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from fixtures.openai_fake import Reply, Request, chat, fake_server
-from fixtures.serve_process import ServeProcess, serving
+from fixtures.serve_process import ServeProcess, serving, serving_beside
 
 PARKS = {
     "question": "Should the old harbour become a park?",
@@ -164,12 +164,12 @@ async def test_groups_outlive_a_kill_and_a_termination_is_clean(tmp_path: Path) 
 
     async with fake_server(always) as upstream:
         settings = {"GPO_GENERATOR": "vllm-http", "GPO_GENERATOR_URL": upstream.url}
-        with serving(tmp_path, **settings) as first:
+        async with serving_beside(tmp_path, **settings) as first:
             async with httpx.AsyncClient(base_url=first.url, timeout=60) as client:
                 created = await client.post("/groups", json=GROUP)
                 assert created.status_code == 201
             assert await asyncio.to_thread(first.stop, signal.SIGKILL) == -signal.SIGKILL
-        with serving(tmp_path, **settings) as second:
+        async with serving_beside(tmp_path, **settings) as second:
             async with httpx.AsyncClient(base_url=second.url, timeout=60) as client:
                 assert (await client.get("/groups/swimmers")).json() == created.json()
                 answer = await post(client, "/predict", {"group_id": "swimmers", **QUESTION})
@@ -194,7 +194,7 @@ async def test_a_client_that_leaves_frees_the_generator(tmp_path: Path) -> None:
             "GPO_MAX_N": "4",
             "GPO_MAX_CANDIDATES_IN_FLIGHT": "4",
         }
-        with serving(tmp_path, **settings) as service:
+        async with serving_beside(tmp_path, **settings) as service:
             asked = {"preferences": [LAKE], "prompt": "Why?", "n": 4, "timeout_s": 500}
             async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
                 leaving = asyncio.create_task(client.post("/generate", json=asked))
@@ -208,6 +208,35 @@ async def test_a_client_that_leaves_frees_the_generator(tmp_path: Path) -> None:
                 freed = await client.post("/generate", json=asked)
                 assert freed.json()["text"] == "At last."
             assert await asyncio.to_thread(service.stop) == 0
+
+
+async def test_it_starts_while_its_parts_are_down_and_says_so(tmp_path: Path) -> None:
+    settings = {
+        "GPO_STORE_URL": "redis://:swordfish@127.0.0.1:1/0",
+        "GPO_GENERATOR": "vllm-http",
+        "GPO_GENERATOR_URL": "http://127.0.0.1:2/v1",
+    }
+    async with serving_beside(tmp_path, **settings) as service:
+        said = service.said
+        assert "redis://:***@127.0.0.1:1/0" in said
+        assert "swordfish" not in said
+        down = [line.split()[2] for line in said.splitlines() if "not ready" in line]
+        assert down == ["store:", "generator:"]
+        async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
+            assert (await client.get("/livez")).status_code == 200
+            ready = await client.get("/readyz")
+            assert ready.status_code == 503
+            oks = {name: c["ok"] for name, c in ready.json()["components"].items()}
+            assert oks == {"store": False, "generator": False, "scorer": True}
+            lost = await client.post("/groups", json=GROUP)
+            assert (lost.status_code, lost.json()["code"]) == (503, "store_unavailable")
+            assert int(lost.headers["Retry-After"]) >= 1
+            asked = {"preferences": [LAKE], "prompt": "Why?", "n": 2}
+            failed = await client.post("/generate", json=asked)
+            assert (failed.status_code, failed.json()["code"]) == (502, "generator_unavailable")
+            answer = await post(client, "/predict", {"preferences": [LAKE], **QUESTION})
+            assert len(answer["predictions"]) == 1
+        assert await asyncio.to_thread(service.stop) == 0
 
 
 async def until(condition: Any, *, within_s: float = 60.0) -> None:
