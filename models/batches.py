@@ -30,35 +30,52 @@ KINDS = tuple(Kind)
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is known of an item before anything is known of the group.
+
+    mean (k,): what the population is expected to answer. profile (k, P): by how much each of P
+    known populations departs from it. known: the question itself is in the bank, so that the
+    mean has no error of its own.
+    """
+
+    mean: FloatArray
+    profile: FloatArray
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One preference: vectors (k, D) float32, values (k,) in [0, 1], respondents if known.
 
-    `prior` (k,) is what the population is expected to answer; the scorer fills it in.
+    `expected` is what the prior says of it; the scorer fills it in.
     """
 
     kind: Kind
     vectors: FloatArray
     values: FloatArray
     weight: float | None = None
-    prior: FloatArray | None = None
+    expected: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """One side of a batch, context or targets; padding is where `mask` is False.
 
-    x, centred (B, T, D); y, prior, weight (B, T); kind, item (B, T) int64; mask (B, T) bool.
+    x, centred (B, T, D); profile (B, T, P); y, prior, weight (B, T); kind, item (B, T) int64;
+    known, mask (B, T) bool.
     `item` numbers the items of an episode from 0, so a softmax can run inside each of them.
     `y` of a target is what a loss compares with; the network never reads it.
     """
 
     x: Tensor
     centred: Tensor
+    profile: Tensor
     y: Tensor
     prior: Tensor
     weight: Tensor
     kind: Tensor
     item: Tensor
+    known: Tensor
     mask: Tensor
 
     def to(self, device: torch.device) -> Tokens:
@@ -81,23 +98,31 @@ def centre(vectors: FloatArray) -> FloatArray:
 
 
 def collate(episodes: Sequence[Sequence[Item]], *, dim: int) -> Tokens:
-    """Pad episodes of items to one batch. Every item needs its `prior`."""
+    """Pad episodes of items to one batch. Every item needs what is `expected` of it."""
     counts = [sum(len(item.values) for item in items) for items in episodes]
     batch, width = len(episodes), max(counts, default=0)
+    populations = max((_populations(item) for items in episodes for item in items), default=0)
     x, centred = np.zeros((2, batch, width, dim), np.float32)
+    profile = np.zeros((batch, width, populations), np.float32)
     y, prior, weight = np.zeros((3, batch, width), np.float32)
     kind, number = np.zeros((2, batch, width), np.int64)
+    known = np.zeros((batch, width), bool)
     for b, items in enumerate(episodes):
         start = 0
         for i, item in enumerate(items):
-            if item.prior is None:
-                raise ValueError(f"item {i} of episode {b} has no prior")
+            if item.expected is None:
+                raise ValueError(f"item {i} of episode {b} has no expectation")
             cells = slice(start, start + len(item.values))
             x[b, cells], centred[b, cells] = item.vectors, centre(item.vectors)
-            y[b, cells], prior[b, cells] = item.values, item.prior
-            weight[b, cells] = item.weight or 0.0
+            y[b, cells], prior[b, cells] = item.values, item.expected.mean
+            profile[b, cells, : _populations(item)] = item.expected.profile
+            known[b, cells], weight[b, cells] = item.expected.known, item.weight or 0.0
             kind[b, cells], number[b, cells] = KINDS.index(item.kind), i
             start = cells.stop
     mask = np.arange(width) < np.array(counts, dtype=np.int64).reshape(batch, 1)
-    arrays = (x, centred, y, prior, weight, kind, number, mask)
+    arrays = (x, centred, profile, y, prior, weight, kind, number, known, mask)
     return Tokens(*(torch.from_numpy(a) for a in arrays))
+
+
+def _populations(item: Item) -> int:
+    return 0 if item.expected is None else item.expected.profile.shape[1]

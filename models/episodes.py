@@ -11,159 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.batches import FloatArray, Item, Kind
-from models.datasets import Corpus, IntArray
-from models.prior import (
-    PopulationPrior,
-    PriorConfig,
-    bank_items,
-    fit_approval,
-    fit_prior,
-    shrunk,
-)
-from models.splits import Part, Split, population
+from models.batches import Expectation, Item, Kind
+from models.datasets import IntArray
+from models.domains import Domain, Mix
+from models.prior import between
+from models.splits import Part, population
 
-FOLDS = 5
-PLAIN_WEIGHT = 100.0  # respondents assumed where a survey does not say
+CHOSEN_FIRST = np.array([1.0, 0.0], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What one group answered: context and targets, each item with its prior."""
+    """What one group answered: context and targets, each item with what is expected of it."""
 
     context: list[Item]
     targets: list[Item]
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """One corpus with its vectors (N, D), its split, and its priors.
-
-    unknown (N,): prior of each cell as if its question had never been asked. total (N,) and
-    count (I,): sum over the training groups, and how many of them answered.
-    """
-
-    corpus: Corpus
-    vectors: FloatArray
-    split: Split
-    unknown: FloatArray
-    total: FloatArray
-    count: FloatArray
-
-    def groups(self, part: Part) -> IntArray:
-        """Numbers of the groups of a part."""
-        return np.flatnonzero(self.split.groups == part)
-
-    def items(self, group: int, part: Part) -> IntArray:
-        """The items of a part that a group answered."""
-        answered = self.corpus.answered(group)
-        return np.asarray(answered[self.split.items[answered] == part])
-
-    def item(self, number: int, group: int, *, known: bool, mix: Mix | None = None) -> Item:
-        """One preference of a group; `known`: the other training groups give the prior."""
-        cells = slice(self.corpus.starts[number], self.corpus.starts[number + 1])
-        values = self.corpus.values[group, cells]
-        prior = self.unknown[cells]
-        if known and self.corpus.kind is Kind.SHARE and self.split.items[number] == Part.TRAIN:
-            own = self.split.groups[group] == Part.TRAIN
-            total = self.total[cells] - values if own else self.total[cells]
-            prior = shrunk(total, float(self.count[number]) - own, prior)
-        if mix is not None:
-            values = mix.blend(self.corpus.values[:, cells])
-        weight = float(np.nan_to_num(self.corpus.weights[group, number], nan=0.0))
-        return Item(self.corpus.kind, self.vectors[cells], values, weight or None, prior)
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """A synthetic group: training groups (m,) with weights (m,) that sum to 1."""
-
-    groups: IntArray
-    weights: FloatArray
-
-    def blend(self, values: FloatArray) -> FloatArray:
-        """Weighted mean over the groups that answered, from values (G, k)."""
-        chosen = values[self.groups]
-        there = ~np.isnan(chosen[:, 0])
-        weights = self.weights[there] / self.weights[there].sum()
-        return np.asarray(weights @ chosen[there], np.float32)
-
-
-def build_domains(
-    corpora: Sequence[Corpus],
-    vectors: Sequence[FloatArray],
-    splits: Sequence[Split],
-    config: PriorConfig,
-) -> tuple[list[Domain], PopulationPrior]:
-    """Fit the prior on training groups and questions, and attach it to each corpus."""
-    bank, owner, offset = [], [], 0
-    for c, (corpus, x, split) in enumerate(zip(corpora, vectors, splits, strict=True)):
-        if corpus.kind is Kind.SHARE:
-            groups, items = split.groups == Part.TRAIN, split.items == Part.TRAIN
-            for number, entry in bank_items(corpus, x, groups, items, offset=offset):
-                bank.append(entry)
-                owner.append((c, number))
-        offset += int(corpus.question.max()) + 1
-    rated = _rated(corpora, vectors, splits)
-    prior, left_out = fit_prior(bank, rated, config)
-    unknown = [
-        _unknown(c, x, s, prior, config) for c, x, s in zip(corpora, vectors, splits, strict=True)
-    ]
-    for (c, number), values in zip(owner, left_out, strict=True):
-        unknown[c][corpora[c].starts[number] : corpora[c].starts[number + 1]] = values
-    domains = [
-        Domain(c, x, s, u, *_totals(c, s))
-        for c, x, s, u in zip(corpora, vectors, splits, unknown, strict=True)
-    ]
-    return domains, prior
-
-
-def _totals(corpus: Corpus, split: Split) -> tuple[FloatArray, FloatArray]:
-    values = corpus.values[split.groups == Part.TRAIN]
-    count = (~np.isnan(values[:, corpus.starts[:-1]])).sum(0)
-    return np.nansum(values, 0).astype(np.float32), count.astype(np.float32)
-
-
-def _approval(corpus: Corpus, split: Split, items: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean approval over the training groups, and its weight, of some ratings."""
-    values = corpus.values[np.ix_(split.groups == Part.TRAIN, corpus.starts[items])]
-    count = (~np.isnan(values)).sum(0)
-    return np.nansum(values, 0) / np.maximum(count, 1), count.astype(np.float32)
-
-
-def _rated(
-    corpora: Sequence[Corpus], vectors: Sequence[FloatArray], splits: Sequence[Split]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    parts = []
-    for corpus, x, split in zip(corpora, vectors, splits, strict=True):
-        if corpus.kind is Kind.RATING:
-            items = np.flatnonzero(split.items == Part.TRAIN)
-            parts.append((x[corpus.starts[items]], *_approval(corpus, split, items)))
-    dim = vectors[0].shape[1]
-    empty = (np.zeros((0, dim), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
-    x, p, w = (np.concatenate(a) for a in zip(*parts, strict=True)) if parts else empty
-    return x, p, w
-
-
-def _unknown(
-    corpus: Corpus, vectors: FloatArray, split: Split, prior: PopulationPrior, config: PriorConfig
-) -> FloatArray:
-    if corpus.kind is Kind.SHARE:
-        items = [vectors[a:b] for a, b in zip(corpus.starts, corpus.starts[1:], strict=False)]
-        return np.concatenate(prior.unknown(items))
-    out = prior.approval(vectors)
-    # Training prompts: the popularity is fitted without the prompts of the same fold.
-    train = np.flatnonzero(split.items == Part.TRAIN)
-    fold = corpus.question[train] % FOLDS
-    for f in range(FOLDS):
-        rest, held = train[fold != f], train[fold == f]
-        if len(rest) and len(held):
-            x = vectors[corpus.starts[rest]]
-            weights = fit_approval(x, *_approval(corpus, split, rest), noise=config.rating_noise)
-            out[corpus.starts[held]] = prior.with_rating(weights).approval(
-                vectors[corpus.starts[held]]
-            )
-    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,19 +147,20 @@ def _share_to_comparison(item: Item, rng: np.random.Generator) -> Item:
     """Two options of a question: the one that more people pick is the chosen one."""
     pair = rng.choice(len(item.values), 2, replace=False)
     pair = pair[np.argsort(-item.values[pair])]
-    assert item.prior is not None
-    prior = item.prior[pair] + 1e-3
-    values = np.array([1.0, 0.0], np.float32)
-    return Item(Kind.COMPARISON, item.vectors[pair], values, item.weight, prior / prior.sum())
+    assert item.expected is not None
+    mean, profile = item.expected.mean[pair] + 1e-3, item.expected.profile[pair]
+    expected = Expectation(
+        mean / mean.sum(), profile - profile.mean(0, keepdims=True), item.expected.known
+    )
+    return Item(Kind.COMPARISON, item.vectors[pair], CHOSEN_FIRST, item.weight, expected)
 
 
 def _ratings_to_comparison(a: Item, b: Item) -> Item:
     """Two rated responses: the one that more people approve of is the chosen one."""
-    first, second = (a, b) if a.values[0] >= b.values[0] else (b, a)
-    assert first.prior is not None
-    assert second.prior is not None
-    vectors = np.concatenate([first.vectors, second.vectors])
-    p = np.concatenate([first.prior, second.prior])
-    odds = p / (1 - p)
-    values = np.array([1.0, 0.0], np.float32)
-    return Item(Kind.COMPARISON, vectors, values, a.weight, odds / odds.sum())
+    pair = (a, b) if a.values[0] >= b.values[0] else (b, a)
+    known = [item.expected for item in pair if item.expected is not None]
+    approval = Expectation(
+        np.concatenate([e.mean for e in known]), np.concatenate([e.profile for e in known])
+    )
+    vectors = np.concatenate([item.vectors for item in pair])
+    return Item(Kind.COMPARISON, vectors, CHOSEN_FIRST, a.weight, between(approval))

@@ -252,7 +252,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         split = SplitConfig(**scorer.card.config["split"])
         corpora = load_corpora(args.data, embedder, split, cache=args.cache, progress=True)
     except (CheckpointError, DataError, EmbedderError, OSError) as exc:
-        errors.print(f"gpo evaluate: {exc}", style="red", markup=False)
+        errors.print(
+            f"gpo evaluate: {exc}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return 2
     rows = evaluate(scorer, corpora, seeds=args.seeds)
     title = f"checkpoint {scorer.card.name}, digest {scorer.card.digest}"

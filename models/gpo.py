@@ -24,6 +24,8 @@ from models.batches import KINDS, Kind, Tokens
 
 SHARE, RATING, COMPARISON = (KINDS.index(k) for k in Kind)
 ROWS = 512  # context tokens that attend at a time
+CHANNELS = 5  # kinds of closeness between two tokens
+PROFILE_SCALE = 20.0  # brings products of profiles, about .03 in a survey, to the order of 1
 FLOOR = 1e-3  # smallest base probability, so that its logarithm stays finite
 
 
@@ -42,11 +44,16 @@ class GPOConfig:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where tokens lie: unit directions x, centred (B, T, D), kind (B, T), mask (B, T)."""
+    """Where tokens lie: unit directions x, centred (B, T, D) and profile (B, T, P).
+
+    kind, known, mask (B, T) as in `Tokens`.
+    """
 
     x: Tensor
     centred: Tensor
+    profile: Tensor
     kind: Tensor
+    known: Tensor
     mask: Tensor
 
     @classmethod
@@ -55,7 +62,9 @@ class Frame:
         return cls(
             x=F.normalize(tokens.x, dim=-1),
             centred=F.normalize(tokens.centred, dim=-1, eps=1e-6),
+            profile=tokens.profile,
             kind=tokens.kind,
+            known=tokens.known,
             mask=tokens.mask,
         )
 
@@ -64,16 +73,25 @@ class Frame:
         return Frame(*(getattr(self, name)[:, span] for name in self.__slots__))
 
     def closeness(self, context: Frame) -> Tensor:
-        """(B, 3, T, C): cosine of x, cosine of centred, and whether the kinds agree."""
+        """(B, CHANNELS, T, C): how near tokens are to those of a context, in five ways.
+
+        The cosines of x and of centred, whether the kinds agree, the product of the profiles,
+        and the cosine of centred where both questions are new.
+        """
         raw = self.x @ context.x.transpose(1, 2)
         centred = self.centred @ context.centred.transpose(1, 2)
         same = (self.kind[:, :, None] == context.kind[:, None, :]).to(raw.dtype)
-        return torch.stack([raw, centred, same], 1)
+        # An empty context has no profiles at all.
+        width = min(self.profile.shape[2], context.profile.shape[2])
+        theirs = context.profile[:, :, :width].transpose(1, 2)
+        profile = PROFILE_SCALE * self.profile[:, :, :width] @ theirs
+        new = (~self.known[:, :, None] & ~context.known[:, None, :]).to(raw.dtype)
+        return torch.stack([raw, centred, same, profile, new * centred], 1)
 
     @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
-        return _nbytes(self.x, self.centred, self.kind, self.mask)
+        return _nbytes(self.x, self.centred, self.profile, self.kind, self.known, self.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +138,7 @@ class Block(nn.Module):
         self.query = nn.Linear(d, d)
         self.key_value = nn.Linear(d, 2 * d)
         self.null = nn.Parameter(torch.zeros(2, d))
-        self.similarity = nn.Parameter(torch.zeros(config.heads, 3))
+        self.similarity = nn.Parameter(torch.zeros(config.heads, CHANNELS))
         self.out = nn.Linear(d, d)
         self.norm_ff = nn.LayerNorm(d)
         self.ff = nn.Sequential(
@@ -144,11 +162,12 @@ class Block(nn.Module):
     ) -> Tensor:
         """States h (B, T, D) after attending to the context.
 
-        closeness (B, 3, T, C) as from `Frame`; mask (B, C). The null token is always visible.
+        closeness (B, CHANNELS, T, C) as from `Frame`; mask (B, C). The null token is always
+        visible.
         """
         batch, width, d = h.shape
         q = self.query(self.norm_attention(h)).reshape(batch, width, self.heads, -1).transpose(1, 2)
-        bias = torch.einsum("hs,bstc->bhtc", self.similarity, closeness)
+        bias = torch.einsum("hs,bstc->bhtc", self.similarity, closeness.clamp(-5, 5))
         bias = F.pad(bias.masked_fill(~mask[:, None, None], float("-inf")), (1, 0))
         mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
         h = h + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, width, d)))
@@ -159,32 +178,49 @@ class Block(nn.Module):
 class InContextRidge(nn.Module):
     """Kernel ridge regression on the residuals of one context, in closed form.
 
-    A learned attention and a ridge fail in different places; its answer is an input of the
-    network and shifts the base prediction (METHOD: statements that only 20 examples describe).
+    As a Gaussian process: residual = what this group shares with known populations (profiles) +
+    what it thinks of similar texts (embeddings) + the error of the prior where the question is
+    new + noise, which falls with the respondents. On known questions the first part alone is the
+    CF-ridge baseline. A learned attention and a ridge fail in different places: the ridge's
+    answer shifts the base prediction and is an input of the network.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.log_noise = nn.Parameter(torch.zeros(()))
-        self.log_scales = nn.Parameter(torch.zeros(2))
+        # Variances in units of (.03)^2. Profile: about 1 / (number of populations).
+        self.log_text = nn.Parameter(torch.tensor([-1.0, 0.0]))
+        self.log_profile = nn.Parameter(torch.tensor(0.8))
+        self.log_new = nn.Parameter(torch.tensor(1.0))
         self.other_kind = nn.Parameter(torch.tensor(-1.0))
+        # Base, times 1 / n, without n, of a new question; comparisons are ones and zeros.
+        self.log_noise = nn.Parameter(torch.tensor([-1.0, 5.3, 1.8, 2.0, 5.5]))
 
     def kernel(self, closeness: Tensor) -> Tensor:
-        """Kernel (B, T, C) from closeness (B, 3, T, C)."""
-        scales = self.log_scales.exp()
-        shared = scales[0] * closeness[:, 0] + scales[1] * closeness[:, 1]
-        return shared * (torch.sigmoid(self.other_kind) * (1 - closeness[:, 2]) + closeness[:, 2])
+        """Kernel (B, T, C) from closeness (B, CHANNELS, T, C)."""
+        raw, centred, same, profile, new = closeness.unbind(1)
+        text = self.log_text.exp()
+        shared = text[0] * raw + text[1] * centred + self.log_new.exp() * new
+        shared = shared * (torch.sigmoid(self.other_kind) * (1 - same) + same)
+        return shared + self.log_profile.exp() * profile
 
-    def fit(self, frame: Frame, residual: Tensor) -> Tensor:
-        """Dual coefficients (B, C) of residuals (B, C); padding gets 0."""
+    def noise(self, context: Tokens) -> Tensor:
+        """Variance (B, C) of each residual."""
+        base, by_size, without_size, new, comparison = self.log_noise.exp()
+        sized = context.weight > 0
+        noise = base + torch.where(sized, by_size / context.weight.clamp(min=1), without_size)
+        noise = noise + new * ~context.known + comparison * (context.kind == COMPARISON)
+        total: Tensor = noise + 0.02
+        return total
+
+    def fit(self, frame: Frame, context: Tokens) -> Tensor:
+        """Dual coefficients (B, C) of a context's residuals; padding gets 0."""
+        residual = (context.y - context.prior) * context.mask
         if residual.shape[1] == 0:
             return residual
-        mask = frame.mask
-        both = (mask[:, :, None] & mask[:, None, :]).to(residual.dtype)
-        eye = torch.eye(residual.shape[1], device=residual.device, dtype=residual.dtype)
-        gram = self.kernel(frame.closeness(frame)) * both + (self.log_noise.exp() + 0.05) * eye
+        both = (frame.mask[:, :, None] & frame.mask[:, None, :]).to(residual.dtype)
+        gram = self.kernel(frame.closeness(frame)) * both + torch.diag_embed(self.noise(context))
         factor = torch.linalg.cholesky(gram)
-        return torch.cholesky_solve((residual * mask).unsqueeze(-1), factor).squeeze(-1)
+        return torch.cholesky_solve(residual.unsqueeze(-1), factor).squeeze(-1)
 
     def forward(self, closeness: Tensor, alpha: Tensor) -> Tensor:
         """The predicted residual (B, T) of each target; zeros without a context."""
@@ -203,11 +239,11 @@ class GPO(nn.Module):
             nn.LayerNorm(dim), nn.Dropout(config.x_dropout), nn.Linear(dim, d)
         )
         self.kind_in = nn.Embedding(len(KINDS), d)
-        self.prior_in = nn.Linear(2, d)
+        self.prior_in = nn.Linear(3, d)
         self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d))
         self.ridge_in = nn.Linear(2, d)
         self.ridge = InContextRidge()
-        self.ridge_weight = nn.Parameter(torch.full((len(KINDS),), 0.3))
+        self.ridge_weight = nn.Parameter(torch.full((len(KINDS),), 0.8))
         self.blocks: Sequence[Block] = nn.ModuleList(  # type: ignore[assignment]
             Block(config) for _ in range(config.layers)
         )
@@ -222,7 +258,7 @@ class GPO(nn.Module):
         """Predict targets from the context in one pass over both, without any cache."""
         width = context.shape[1]
         known, asked = Frame.of(context), Frame.of(targets)
-        alpha = self.ridge.fit(known, context.y - context.prior)
+        alpha = self.ridge.fit(known, context)
         hint = self.ridge(asked.closeness(known), alpha)
         closeness = torch.cat([known.closeness(known), asked.closeness(known)], 2)
         closeness, mask = torch.cat([closeness, closeness]), torch.cat([known.mask, known.mask])
@@ -241,7 +277,7 @@ class GPO(nn.Module):
             keys.append(k)
             values.append(v)
             h = _attend(block, h, k, v, frame)
-        alpha = self.ridge.fit(frame, context.y - context.prior)
+        alpha = self.ridge.fit(frame, context)
         return EncodedContext(keys=tuple(keys), values=tuple(values), ridge=alpha, frame=frame)
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:
@@ -256,7 +292,8 @@ class GPO(nn.Module):
         return self._head(h, targets, hint)
 
     def _shared_in(self, tokens: Tokens) -> Tensor:
-        prior = torch.stack([tokens.prior, torch.logit(tokens.prior, eps=1e-3) / 4], -1)
+        known = tokens.known.to(tokens.prior.dtype)
+        prior = torch.stack([tokens.prior, torch.logit(tokens.prior, eps=1e-3) / 4, known], -1)
         inputs: Tensor = self.x_in(tokens.x) + self.centred_in(tokens.centred)
         inputs = inputs + self.kind_in(tokens.kind) + self.prior_in(prior)
         return inputs

@@ -1,7 +1,8 @@
 """What a population is expected to answer before anything is known of the group.
 
 A bank of vectors and figures (no sentence): the mean of the training groups where a question is
-known, kernel ridge regression on the embeddings elsewhere, a linear popularity for free text.
+known, and by how much each of them departs from it; kernel ridge regression on the embeddings
+elsewhere, a linear popularity for free text.
 Knows no network; the module corrects this prior.
 """
 
@@ -15,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.batches import FloatArray, Kind
-from models.datasets import BoolArray, Corpus, IntArray
+from models.batches import Expectation, FloatArray, Kind
+from models.datasets import IntArray
 
 Reals = NDArray[np.floating]
 
@@ -37,20 +38,35 @@ class PriorConfig:
 
 @dataclass(frozen=True, slots=True)
 class BankItem:
-    """One known question: vectors (k, D), mean shares (k,), and how many groups answered it."""
+    """One known question: vectors (k, D), mean shares (k,) over `groups` groups that answered.
+
+    profile (k, P): departure of each known population from the mean, NaN where it did not answer.
+    """
 
     vectors: FloatArray
     mean: FloatArray
+    profile: FloatArray
     groups: int
     question: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """Free text: vectors (n, D), mean approval (n,), profile (n, P) as above, weight (n,)."""
+
+    vectors: FloatArray
+    mean: FloatArray
+    profile: FloatArray
+    weight: FloatArray
 
 
 class PopulationPrior:
     """The prior of every kind, from tensors that ship with the checkpoint.
 
     bank_x (N, D): vectors of known (question, option) pairs; bank_item (N,): their question;
-    bank_mean (N,): the prior of the pair; bank_alpha (N,): dual coefficients of the kernel ridge;
-    rating (D + 1,): weights and offset of the logit of approval.
+    bank_mean (N,) and bank_profile (N, P): their figures; bank_alpha (N, 1 + P): dual
+    coefficients of the kernel ridge for mean and profile; rating (D + 1, 1 + P): weights and
+    offset of the logit of approval and of its profile.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], config: PriorConfig) -> None:
@@ -58,144 +74,136 @@ class PopulationPrior:
         self.bank_x = _unit(tensors["bank_x"].float().numpy())
         self.bank_item = tensors["bank_item"].numpy().astype(np.int64)
         self.bank_mean = tensors["bank_mean"].float().numpy()
+        self.bank_profile = tensors["bank_profile"].float().numpy()
         self.bank_alpha = tensors["bank_alpha"].float().numpy()
         self.rating = tensors["rating"].float().numpy()
         self._questions, self._options = _directions(self.bank_x, self.bank_item)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint stores; vectors as float16."""
+        """What a checkpoint stores; vectors and profiles as float16."""
         return {
             "bank_x": torch.from_numpy(self.bank_x).half(),
             "bank_item": torch.from_numpy(self.bank_item.astype(np.int32)),
             "bank_mean": torch.from_numpy(self.bank_mean),
+            "bank_profile": torch.from_numpy(self.bank_profile).half(),
             "bank_alpha": torch.from_numpy(self.bank_alpha),
             "rating": torch.from_numpy(self.rating),
         }
 
-    def __call__(self, kind: Kind, vectors: FloatArray) -> FloatArray:
-        """The prior (k,) of one item with vectors (k, D)."""
+    def __call__(self, kind: Kind, vectors: FloatArray) -> Expectation:
+        """What is expected of one item with vectors (k, D)."""
         if kind is Kind.SHARE:
-            known = self.known(vectors)
-            return self.unknown([vectors])[0] if known is None else known
+            return self.known(vectors) or self.unknown([vectors])[0]
         approval = self.approval(vectors)
-        if kind is Kind.RATING:
-            return approval
-        odds = approval / (1 - approval)
-        return np.asarray(odds / odds.sum(), np.float32)
+        return approval if kind is Kind.RATING else between(approval)
 
-    def known(self, vectors: FloatArray) -> FloatArray | None:
-        """The bank's figures (k,) if every option of the question is in it, else None."""
+    def known(self, vectors: FloatArray) -> Expectation | None:
+        """The bank's figures if every option of the question is in it, else None."""
         if not len(self.bank_x):
             return None
         closeness = _unit(vectors) @ self.bank_x.T
         # A question that several waves asked is several items; their figures are averaged.
-        found = [self._match(closeness, i) for i in set(self.bank_item[closeness[0] >= SAME])]
-        means = [m for m in found if m is not None]
-        return np.asarray(np.mean(means, axis=0), np.float32) if means else None
+        items = set(self.bank_item[closeness[0] >= SAME].tolist())
+        found = [cells for i in items if (cells := self._match(closeness, i)) is not None]
+        if not found:
+            return None
+        mean = np.mean([self.bank_mean[cells] for cells in found], axis=0)
+        profile = np.mean([self.bank_profile[cells] for cells in found], axis=0)
+        return Expectation(mean / mean.sum(), profile, known=True)
 
-    def _match(self, closeness: FloatArray, item: int) -> FloatArray | None:
-        """An item's figures in the order of the options, if its options are exactly these."""
+    def _match(self, closeness: FloatArray, item: int) -> IntArray | None:
+        """An item's cells in the order of the options, if its options are exactly these."""
         cells = np.flatnonzero(self.bank_item == item)
         if len(cells) != len(closeness):
             return None
         best = closeness[:, cells].argmax(1)
-        same = closeness[:, cells].max(1).min() >= SAME and len(set(best)) == len(best)
-        return self.bank_mean[cells[best]] if same else None
+        same = closeness[:, cells].max(1).min() >= SAME and len(set(best.tolist())) == len(best)
+        return cells[best] if same else None
 
-    def with_rating(self, rating: FloatArray) -> PopulationPrior:
-        """The same bank with another popularity model (D + 1,)."""
-        return PopulationPrior(self.tensors() | {"rating": torch.from_numpy(rating)}, self.config)
-
-    def unknown(self, items: Sequence[FloatArray]) -> list[FloatArray]:
-        """Kernel ridge priors of questions that are not in the bank, each from vectors (k, D)."""
+    def unknown(self, items: Sequence[FloatArray]) -> list[Expectation]:
+        """Kernel ridge expectations of questions outside the bank, each from vectors (k, D)."""
         sizes = [len(v) for v in items]
         number = np.repeat(np.arange(len(items)), sizes)
-        questions, options = _directions(_unit(np.concatenate(items)), number)
-        kernel = self._kernel(questions, options)
-        lift = np.split(kernel @ self.bank_alpha, np.cumsum(sizes)[:-1])
-        return [_simplex(1 / len(part) + part) for part in lift]
+        near = _directions(_unit(np.concatenate(items)), number)
+        lift = _kernel(near, (self._questions, self._options), self.config) @ self.bank_alpha
+        return [_lifted(part) for part in np.split(lift, np.cumsum(sizes)[:-1])]
 
-    def approval(self, vectors: FloatArray) -> FloatArray:
-        """Expected share (n,) that approves of responses (n, D), each on its own."""
-        logit = _unit(vectors) @ self.rating[:-1] + self.rating[-1]
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -4, 4))), np.float32)
+    def approval(self, vectors: FloatArray) -> Expectation:
+        """Expected approval of responses (n, D), each on its own."""
+        out = _unit(vectors) @ self.rating[:-1] + self.rating[-1]
+        mean = 1 / (1 + np.exp(-np.clip(out[:, 0], -4, 4)))
+        return Expectation(np.asarray(mean, np.float32), np.asarray(out[:, 1:], np.float32))
 
-    def _kernel(self, questions: FloatArray, options: FloatArray) -> FloatArray:
-        return _kernel(questions, options, self._questions, self._options, self.config)
+    def with_rating(self, rating: FloatArray) -> PopulationPrior:
+        """The same bank with another popularity model (D + 1, 1 + P)."""
+        return PopulationPrior(self.tensors() | {"rating": torch.from_numpy(rating)}, self.config)
+
+
+def between(approval: Expectation) -> Expectation:
+    """A comparison of two responses, from their approval: the odds of one against the other."""
+    odds = approval.mean / (1 - approval.mean)
+    profile = 2 * (approval.profile - approval.profile.mean(0, keepdims=True))
+    return Expectation(np.asarray(odds / odds.sum(), np.float32), profile)
 
 
 def fit_prior(
-    bank: Sequence[BankItem],
-    rated: tuple[FloatArray, FloatArray, FloatArray],
-    config: PriorConfig,
-) -> tuple[PopulationPrior, list[FloatArray]]:
-    """Fit the prior, and the prior of each bank item as if its question had never been asked.
+    bank: Sequence[BankItem], rated: Rated, config: PriorConfig
+) -> tuple[PopulationPrior, list[Expectation]]:
+    """Fit the prior, and the expectation of each bank item as if it had never been asked.
 
-    rated: vectors (n, D), mean approval (n,), weight (n,). The second result is the closed-form
-    leave-one-question-out prediction of the kernel ridge, with which the module is trained to
-    meet questions that no bank knows.
+    The latter is the closed-form leave-one-question-out prediction of the kernel ridge, with
+    which the module is trained to meet questions that no bank knows.
     """
-    dim = rated[0].shape[1] if len(rated[0]) else bank[0].vectors.shape[1]
-    x = _unit(np.concatenate([b.vectors for b in bank])) if bank else np.zeros((0, dim), np.float32)
+    dim, populations = rated.vectors.shape[1], rated.profile.shape[1]
     sizes = np.array([len(b.mean) for b in bank], np.int64)
     item = np.repeat(np.arange(len(bank)), sizes)
-    lift = np.concatenate([b.mean - 1 / len(b.mean) for b in bank]) if bank else np.zeros(0)
-    questions, options = _directions(x, item)
-    kernel = _kernel(questions, options, questions, options, config).astype(np.float64)
+    x = _unit(np.concatenate([np.zeros((0, dim), np.float32), *(b.vectors for b in bank)]))
+    lift = [np.column_stack([b.mean - 1 / len(b.mean), np.nan_to_num(b.profile)]) for b in bank]
+    y = np.concatenate([np.zeros((0, 1 + populations)), *lift])
+    near = _directions(x, item)
+    kernel = _kernel(near, near, config).astype(np.float64)
     inverse = np.linalg.inv(kernel + config.noise * np.eye(len(x)))
-    alpha = inverse @ lift
+    alpha = inverse @ y
     question = np.repeat([b.question for b in bank], sizes)
-    left_out = _leave_one_out(inverse, alpha, lift, question)
-    unknown = [_simplex(1 / len(p) + p) for p in np.split(left_out, np.cumsum(sizes)[:-1])]
-    mean = [shrunk(b.mean * b.groups, b.groups, u) for b, u in zip(bank, unknown, strict=True)]
+    left_out = _leave_one_out(inverse, alpha, y, question)
+    unknown = [_lifted(part) for part in np.split(left_out, np.cumsum(sizes)[:-1])] if bank else []
+    known = [settled(b, u) for b, u in zip(bank, unknown, strict=True)]
     arrays = {
         "bank_x": x,
         "bank_item": item,
-        "bank_mean": np.concatenate(mean) if mean else np.zeros(0),
+        "bank_mean": np.concatenate([np.zeros(0), *(k.mean for k in known)]),
+        "bank_profile": np.concatenate([np.zeros((0, populations)), *(k.profile for k in known)]),
         "bank_alpha": alpha,
-        "rating": fit_approval(*rated, noise=config.rating_noise),
+        "rating": fit_approval(rated, noise=config.rating_noise),
     }
     tensors = {k: torch.from_numpy(np.asarray(v)) for k, v in arrays.items()}
     return PopulationPrior(tensors, config), unknown
 
 
-def fit_approval(
-    vectors: FloatArray, approval: FloatArray, weight: FloatArray, *, noise: float
-) -> FloatArray:
-    """Weighted ridge of the logit of approval on unit vectors: weights and offset (D + 1,)."""
-    if not len(vectors):
-        return np.zeros(vectors.shape[1] + 1, np.float32)
-    x = np.concatenate([_unit(vectors), np.ones((len(vectors), 1))], 1).astype(np.float64)
-    target = np.log(np.clip(approval, 0.02, 0.98) / (1 - np.clip(approval, 0.02, 0.98)))
-    w = weight / weight.mean()
+def fit_approval(rated: Rated, *, noise: float) -> FloatArray:
+    """Weighted ridge of the logit of approval and of the profile on unit vectors (D + 1, 1 + P)."""
+    if not len(rated.vectors):
+        shape = (rated.vectors.shape[1] + 1, 1 + rated.profile.shape[1])
+        return np.zeros(shape, np.float32)
+    x = np.column_stack([_unit(rated.vectors), np.ones(len(rated.vectors))]).astype(np.float64)
+    p = np.clip(rated.mean, 0.02, 0.98)
+    target = np.column_stack([np.log(p / (1 - p)), np.nan_to_num(rated.profile)])
+    weighted = x * (rated.weight / rated.weight.mean())[:, None]
     penalty = noise * np.eye(x.shape[1])
     penalty[-1, -1] = 1e-6
-    return np.asarray(
-        np.linalg.solve((x * w[:, None]).T @ x + penalty, x.T @ (w * target)), np.float32
-    )
+    return np.asarray(np.linalg.solve(weighted.T @ x + penalty, weighted.T @ target), np.float32)
 
 
-def shrunk(total: FloatArray, groups: int | FloatArray, unknown: FloatArray) -> FloatArray:
+def settled(item: BankItem, unknown: Expectation) -> Expectation:
+    """What the bank says of a known question: its groups, and the kernel prior for the gaps."""
+    profile = np.where(np.isnan(item.profile), unknown.profile, item.profile)
+    mean = shrunk(item.mean * item.groups, item.groups, unknown.mean)
+    return Expectation(mean, np.asarray(profile, np.float32), known=True)
+
+
+def shrunk(total: FloatArray, groups: float, unknown: FloatArray) -> FloatArray:
     """Mean of the groups that answered, with the kernel prior as SHRINK further groups."""
     return np.asarray((total + SHRINK * unknown) / (groups + SHRINK), np.float32)
-
-
-def bank_items(
-    corpus: Corpus, vectors: FloatArray, groups: BoolArray, items: BoolArray, *, offset: int = 0
-) -> list[tuple[int, BankItem]]:
-    """The items of a survey that at least one of the chosen groups answered, as bank items.
-
-    `offset` keeps the question numbers of several corpora apart.
-    """
-    found = []
-    for i in np.flatnonzero(items):
-        cells = slice(corpus.starts[i], corpus.starts[i + 1])
-        values = corpus.values[groups, cells]
-        values = values[~np.isnan(values[:, 0])]
-        if len(values):
-            question = offset + int(corpus.question[i])
-            found.append((int(i), BankItem(vectors[cells], values.mean(0), len(values), question)))
-    return found
 
 
 def _leave_one_out(inverse: Reals, alpha: Reals, y: Reals, question: IntArray) -> Reals:
@@ -220,15 +228,19 @@ def _directions(x: FloatArray, item: IntArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _kernel(
-    qa: FloatArray, oa: FloatArray, qb: FloatArray, ob: FloatArray, config: PriorConfig
+    a: tuple[FloatArray, FloatArray], b: tuple[FloatArray, FloatArray], config: PriorConfig
 ) -> FloatArray:
-    near = (qa @ qb.T - 1) / config.question_width + (oa @ ob.T - 1) / config.option_width
-    return np.asarray(np.exp(near), np.float32)
+    """Kernel (n, m) between cells, from their directions as of `_directions`."""
+    question = (a[0] @ b[0].T - 1) / config.question_width
+    return np.asarray(np.exp(question + (a[1] @ b[1].T - 1) / config.option_width), np.float32)
 
 
-def _simplex(values: Reals) -> FloatArray:
-    clipped = np.maximum(values, FLOOR)
-    return np.asarray(clipped / clipped.sum(), np.float32)
+def _lifted(lift: Reals) -> Expectation:
+    """An expectation from shares above 1 / k and profiles, (k, 1 + P)."""
+    mean = np.maximum(1 / len(lift) + lift[:, 0], FLOOR)
+    return Expectation(
+        np.asarray(mean / mean.sum(), np.float32), np.asarray(lift[:, 1:], np.float32)
+    )
 
 
 def _unit(x: Reals) -> FloatArray:

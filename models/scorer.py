@@ -18,7 +18,7 @@ from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file,
 from models.gpo import GPO, EncodedContext, GPOConfig, Output
 from models.prior import PopulationPrior, PriorConfig
 
-ARCH = "gpo-residual-v1"
+ARCH = "gpo-residual/1"
 BANK = "bank.safetensors"
 MAX_CONTEXT_TOKENS = 8192
 CELLS = 2_000_000  # attention cells (targets x context) at a time, which bounds memory
@@ -134,7 +134,7 @@ class GPOScorer:
 
     def _target(self, kind: Kind, vectors: FloatArray) -> Item:
         zeros = np.zeros(len(vectors), np.float32)
-        return Item(kind, vectors, zeros, prior=self.prior(kind, vectors))
+        return Item(kind, vectors, zeros, expected=self.prior(kind, vectors))
 
     def _answer(self, context: EncodedContext, items: Sequence[Item]) -> list[Scored]:
         found: list[Scored] = []
@@ -160,11 +160,11 @@ class GPOScorer:
         return found
 
     def _tokens(self, items: Sequence[Item]) -> Tokens:
-        """One episode; what the prior expects is filled in where an item does not say."""
+        """One episode; what is expected is filled in where an item does not say."""
         filled = [
             item
-            if item.prior is not None
-            else replace(item, prior=self.prior(item.kind, item.vectors))
+            if item.expected is not None
+            else replace(item, expected=self.prior(item.kind, item.vectors))
             for item in items
         ]
         device = next(self.network.parameters()).device

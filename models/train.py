@@ -21,8 +21,9 @@ from models.batches import KINDS
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
+from models.domains import build_domains
 from models.embedders import Embedder, EmbedderError, load_embedder
-from models.episodes import EpisodeConfig, build_domains
+from models.episodes import EpisodeConfig
 from models.evaluate import evaluate, to_table
 from models.gpo import GPOConfig
 from models.prior import PopulationPrior, PriorConfig
@@ -139,7 +140,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
         scorer = scorer.save(args.out, card=_with_split(scorer.card, split))
     except (CheckpointError, DataError, EmbedderError, ValueError, OSError) as exc:
-        errors.print(f"gpo train: {exc}", style="red", markup=False)
+        errors.print(
+            f"gpo train: {exc}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return 2
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
     if args.evaluate:

@@ -20,7 +20,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.batches import Tokens, collate
-from models.episodes import Domain, Episode, EpisodeConfig, EpisodeSampler
+from models.domains import Domain
+from models.episodes import Episode, EpisodeConfig, EpisodeSampler
 from models.gpo import GPO, RATING, GPOConfig, Output
 from models.splits import Part
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.batches import Item, Kind
+from models.batches import Expectation, Item, Kind
 from models.datasets import Corpus
 from models.gpo import GPO, GPOConfig
 
 DIM = 16
+POPULATIONS = 4
 SMALL = GPOConfig(embedding_dim=DIM, d_model=16, layers=2, heads=2, d_ff=32)
 
 
@@ -29,17 +30,23 @@ def lively_network(seed: int = 0, config: GPOConfig = SMALL) -> GPO:
 
 
 def random_item(rng: np.random.Generator, kind: Kind = Kind.SHARE, k: int = 3) -> Item:
-    """One preference with random vectors and a random prior."""
+    """One preference with random vectors and a random expectation."""
     k = {Kind.SHARE: k, Kind.RATING: 1, Kind.COMPARISON: 2}[kind]
     values = {
         Kind.SHARE: rng.dirichlet(np.ones(k)),
         Kind.RATING: rng.random(1),
         Kind.COMPARISON: np.array([1.0, 0.0]),
     }[kind]
-    prior = rng.uniform(0.1, 0.9, 1) if kind is Kind.RATING else rng.dirichlet(np.full(k, 3.0))
-    vectors = rng.normal(size=(k, DIM)).astype(np.float32)
+    mean = rng.uniform(0.1, 0.9, 1) if kind is Kind.RATING else rng.dirichlet(np.full(k, 3.0))
+    profile = 0.1 * rng.normal(size=(k, POPULATIONS))
+    expected = Expectation(_f32(mean), _f32(profile), known=bool(rng.random() < 0.5))
+    vectors = _f32(rng.normal(size=(k, DIM)))
     weight = float(rng.integers(1, 500)) if rng.random() < 0.5 else None
-    return Item(kind, vectors, values.astype(np.float32), weight, prior.astype(np.float32))
+    return Item(kind, vectors, _f32(values), weight, expected)
+
+
+def _f32(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
 
 
 def random_items(rng: np.random.Generator, count: int) -> list[Item]:

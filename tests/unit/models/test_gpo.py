@@ -11,7 +11,7 @@ from episodes_for_tests import DIM, lively_network, random_item, random_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.batches import Item, Kind, Tokens, collate
+from models.batches import Expectation, Item, Kind, Tokens, collate
 from models.gpo import GPO, Output, log_softmax_by_item
 
 EXACT = 1e-5
@@ -47,12 +47,13 @@ def test_the_order_of_the_options_does_not_matter(seed: int) -> None:
     network = lively_network(seed)
     context, question = random_items(rng, 6), random_item(rng, Kind.SHARE, 5)
     order = rng.permutation(5)
-    assert question.prior is not None
+    said = question.expected
+    assert said is not None
     turned = replace(
         question,
         vectors=question.vectors[order],
         values=question.values[order],
-        prior=question.prior[order],
+        expected=Expectation(said.mean[order], said.profile[order], said.known),
     )
     one, other = (predict(network, [context], [[q]]).mean[0] for q in (question, turned))
     assert worst(one[torch.from_numpy(order)], other) < EXACT
@@ -116,7 +117,7 @@ def test_without_a_context_the_prediction_is_the_prior(seed: int) -> None:
     rng = np.random.default_rng(seed)
     asked = random_items(rng, 6)
     output = predict(lively_network(seed), [[]], [asked])
-    prior = np.concatenate([item.prior for item in asked if item.prior is not None])
+    prior = np.concatenate([item.expected.mean for item in asked if item.expected])
     assert float(np.abs(output.mean[0].numpy() - prior).max()) < EXACT
 
 
@@ -126,10 +127,10 @@ def test_a_context_that_answers_as_the_prior_expects_changes_nothing(seed: int) 
     rng = np.random.default_rng(seed)
     asked = random_items(rng, 6)
     plain = [
-        replace(item, values=item.prior) for item in random_items(rng, 8) if item.prior is not None
+        replace(item, values=item.expected.mean) for item in random_items(rng, 8) if item.expected
     ]
     output = predict(lively_network(seed), [plain], [asked])
-    prior = np.concatenate([item.prior for item in asked if item.prior is not None])
+    prior = np.concatenate([item.expected.mean for item in asked if item.expected])
     assert float(np.abs(output.mean[0].numpy() - prior).max()) < EXACT
 
 
@@ -174,9 +175,9 @@ def test_the_softmax_runs_inside_each_item_and_skips_padding() -> None:
     assert torch.allclose(result[0, :3], torch.tensor([0.5, 0.5, 1.0]))
 
 
-def test_collate_refuses_an_item_without_a_prior() -> None:
-    item = replace(random_item(np.random.default_rng(0)), prior=None)
-    with pytest.raises(ValueError, match="no prior"):
+def test_collate_refuses_an_item_without_an_expectation() -> None:
+    item = replace(random_item(np.random.default_rng(0)), expected=None)
+    with pytest.raises(ValueError, match="no expectation"):
         collate([[item]], dim=DIM)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from episodes_for_tests import DIM, lively_network, random_item
+from episodes_for_tests import DIM, POPULATIONS, lively_network, random_item
 
 from models.batches import Item, Kind
 from models.checkpoint import Card, CardEmbedder, CardTraining, CheckpointError
-from models.prior import BankItem, PriorConfig, fit_prior
+from models.prior import BankItem, PriorConfig, Rated, fit_prior
 from models.scorer import ARCH, Calibration, ContextTooLargeError, GPOScorer
 
 
@@ -33,8 +33,17 @@ def card() -> Card:
 def scorer() -> GPOScorer:
     rng = np.random.default_rng(0)
     items = [random_item(rng) for _ in range(8)]
-    bank = [BankItem(i.vectors, i.values, 5, q) for q, i in enumerate(items)]
-    rated = rng.normal(size=(30, DIM)).astype("f4"), rng.random(30).astype("f4"), np.ones(30, "f4")
+    bank = [
+        BankItem(i.vectors, i.values, i.expected.profile, 5, q)
+        for q, i in enumerate(items)
+        if i.expected
+    ]
+    rated = Rated(
+        rng.normal(size=(30, DIM)).astype("f4"),
+        rng.random(30).astype("f4"),
+        0.1 * rng.normal(size=(30, POPULATIONS)).astype("f4"),
+        np.ones(30, "f4"),
+    )
     prior, _ = fit_prior(bank, rated, PriorConfig())
     return GPOScorer(lively_network(), prior, card(), Calibration(share=1.5, rating=2.0))
 
@@ -42,7 +51,7 @@ def scorer() -> GPOScorer:
 def context_items(seed: int = 1, size: int = 6) -> list[Item]:
     rng = np.random.default_rng(seed)
     kinds = [list(Kind)[i % 3] for i in range(size)]
-    return [replace(random_item(rng, kind), prior=None) for kind in kinds]
+    return [replace(random_item(rng, kind), expected=None) for kind in kinds]
 
 
 def vectors(n: int, seed: int = 2) -> np.ndarray:

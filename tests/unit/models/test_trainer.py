@@ -12,7 +12,8 @@ from episodes_for_tests import DIM, SMALL, vectors_of, write_data
 
 from models.batches import Kind, collate
 from models.datasets import preference_files, read_corpus
-from models.episodes import Domain, EpisodeConfig, EpisodeSampler, build_domains
+from models.domains import Domain, build_domains
+from models.episodes import EpisodeConfig, EpisodeSampler
 from models.prior import PriorConfig
 from models.splits import Part, SplitConfig, split_corpora
 from models.trainer import TrainConfig, Trainer, item_loss
@@ -66,18 +67,22 @@ def test_episodes_hold_training_groups_and_questions_alone(domains: list[Domain]
                 assert not held & {row.tobytes() for row in item.vectors}
 
 
-def test_the_prior_of_a_training_group_does_not_contain_its_own_answer(
+def test_what_is_expected_of_a_group_does_not_contain_its_own_answer(
     domains: list[Domain],
 ) -> None:
     survey = next(d for d in domains if d.corpus.kind is Kind.SHARE)
     group = int(survey.groups(Part.TRAIN)[0])
     number = int(survey.items(group, Part.TRAIN)[0])
     item = survey.item(number, group, known=True)
-    others = [int(g) for g in survey.groups(Part.TRAIN) if g != group]
     span = slice(survey.corpus.starts[number], survey.corpus.starts[number + 1])
-    unknown = survey.unknown[span]
-    total = survey.corpus.values[others, span].sum(0)
-    assert item.prior == pytest.approx((total + 0.5 * unknown) / (len(others) + 0.5), abs=1e-5)
+    others = [int(g) for g in survey.groups(Part.TRAIN) if g != group]
+    answers = np.round(survey.corpus.values[others, span], 2)
+    expected = (answers.sum(0) + 0.5 * survey.new_mean[span]) / (len(others) + 0.5)
+    assert item.expected is not None
+    assert item.expected.mean == pytest.approx(expected, abs=1e-5)
+    # Nor can it be read off the departures of the others, which sum to 0 without the group.
+    assert item.expected.profile[:, survey.column[group]].tolist() == [0, 0]
+    assert item.expected.profile.sum(1) == pytest.approx([0, 0], abs=1e-5)
 
 
 def test_training_learns_to_use_the_context(domains: list[Domain]) -> None:

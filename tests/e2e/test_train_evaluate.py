@@ -1,0 +1,176 @@
+"""`gpo train` and `gpo evaluate` from files to a checkpoint that the service loads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.checkpoint import load_card
+from models.scorer import GPOScorer
+
+SMALL = ["--steps", "60", "--batch", "2", "--d-model", "32", "--layers", "1", "--threads", "1"]
+
+
+def club(folder: Path) -> Path:
+    """A survey and ratings of a sports club, in which a trait decides what a team answers."""
+    folder.mkdir()
+    teams = [f"TEAM:{letter}" for letter in "ABCDEFGHIJKLMNOP"]
+    matters = ["pitches", "fees", "coaches", "shirts", "travel", "youth", "lights", "food"]
+    with (folder / "club_survey.jsonl").open("w") as lines:
+        for q in range(60):
+            matter, lean = matters[q % 8], (q * 37 % 11 - 5) / 5
+            shares = {t: 0.5 + 0.04 * lean * (i - 7.5) for i, t in enumerate(teams)}
+            row = {
+                "question": f"Should the club spend more on {matter} in season {q}?",
+                "options": ["Yes, more", "No, less"],
+                "groups": {t: {"n": 90, "p": [p, 1 - p]} for t, p in shares.items()},
+            }
+            lines.write(json.dumps(row) + "\n")
+    with (folder / "club_ratings.jsonl").open("w") as lines:
+        for prompt in range(12):
+            for answer in range(24):
+                matter = matters[answer % 8]
+                row = {
+                    "prompt": f"What matters most for member {prompt}?",
+                    "response": f"More {matter}, and {answer} more reasons for it.",
+                    "agree": {
+                        t: {"n": 30, "p": 0.2 + 0.6 * ((answer + i) % 7) / 7}
+                        for i, t in enumerate(teams)
+                    },
+                }
+                lines.write(json.dumps(row) + "\n")
+    return folder
+
+
+def gpo(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "service", *args], capture_output=True, text=True, **kwargs
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """The data, the checkpoint and what training printed."""
+    place = tmp_path_factory.mktemp("train")
+    data = club(place / "data")
+    notes = place / "notes.json"
+    told = {"club_survey": {"licence": "CC0", "source": "the club"}}
+    notes.write_text(json.dumps({"name": "club", "limits": ["one club"], "data": told}))
+    done = gpo(
+        "train", "--data", str(data), "--out", str(place / "club"), "--run", str(place / "run"),
+        "--notes", str(notes), "--cache", str(place / "cache"), *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return data, place / "club", done.stdout
+
+
+def test_training_saves_a_checkpoint_with_a_card(trained: tuple[Path, Path, str]) -> None:
+    _, out, printed = trained
+    card = load_card(out)
+    assert card.name == "club"
+    assert card.limits == ("one club",)
+    assert {d.name: d.licence for d in card.data} == {
+        "club_ratings": "not stated",
+        "club_survey": "CC0",
+    }
+    assert card.config["split"]["seed"] == 0
+    assert card.digest in printed
+    assert GPOScorer.load(out).card.digest == card.digest
+
+
+def test_evaluation_prints_every_regime_with_its_baselines(
+    trained: tuple[Path, Path, str],
+) -> None:
+    data, out, _ = trained
+    table, figures = out.parent / "table.md", out.parent / "figures.json"
+    done = gpo(
+        "evaluate", "--data", str(data), "--checkpoint", str(out), "--threads", "1",
+        "--cache", str(out.parent / "cache"), "--json", str(figures), "--markdown", str(table),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(figures.read_text())
+    assert report["checkpoint"]["digest"] == load_card(out).digest
+    found = {(r["regime"], r["predictor"]) for r in report["rows"]}
+    for expected in (
+        ("B", "uniform"),
+        ("B", "mean of the other groups"),
+        ("B", "CF-ridge"),
+        ("B", "linear from the embedding"),
+        ("B", "module, 0 context questions"),
+        ("B", "module, 20 context questions"),
+        ("B", "gain from 20 context questions"),
+        ("F", "consensus of the candidates"),
+        ("F", "module, 20 of another group (swapped)"),
+        ("X", "module, 20 context questions"),
+    ):
+        assert expected in found
+    for row in report["rows"]:
+        assert len(row["seeds"]) == 3
+        assert row["mean"] == pytest.approx(sum(row["seeds"]) / 3)
+    assert "CF-ridge" in table.read_text()
+    assert "CF-ridge" in done.stdout
+
+
+def test_a_checkpoint_and_its_evaluation_are_reproducible(
+    trained: tuple[Path, Path, str],
+) -> None:
+    data, out, _ = trained
+    again = out.parent / "again"
+    done = gpo(
+        "train", "--data", str(data), "--out", str(again), "--run", str(out.parent / "run2"),
+        "--cache", str(out.parent / "cache"), "--no-evaluate", *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert load_card(again).digest == load_card(out).digest
+
+
+def test_a_killed_training_goes_on_where_it_was(trained: tuple[Path, Path, str]) -> None:
+    data, out, _ = trained
+    run, place = out.parent / "run3", out.parent / "killed"
+    command = [
+        sys.executable, "-m", "service", "train", "--data", str(data), "--out", str(place),
+        "--run", str(run), "--cache", str(out.parent / "cache"), "--no-evaluate",
+        *SMALL[2:], "--steps", "5000",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 240
+        while not (run / "state.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    state = json.loads((run / "state.json").read_text())
+    assert not place.exists()
+    done = gpo(*command[3:-1], str(state["step"] + 10), cwd=Path.cwd())
+    assert done.returncode == 0, done.stderr
+    assert f"resuming at step {state['step']}" in done.stdout
+    assert load_card(place).training.steps == state["step"] + 10
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--data", "nowhere"], "nowhere"),
+        (["--data", "{data}", "--checkpoint", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_named(trained: tuple[Path, Path, str], args: list[str], words: str) -> None:
+    done = gpo("evaluate", *(a.replace("{data}", str(trained[0])) for a in args))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_data_with_a_bad_line_is_refused(tmp_path: Path, trained: tuple[Path, Path, str]) -> None:
+    shutil.copytree(trained[0], tmp_path / "data")
+    with (tmp_path / "data" / "club_survey.jsonl").open("a") as lines:
+        lines.write('{"question": "Half a row", "options": ["a"\n')
+    done = gpo("train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "club_survey.jsonl, line 61" in done.stderr
+    assert not (tmp_path / "out").exists()
