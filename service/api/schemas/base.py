@@ -24,7 +24,7 @@ class RequestModel(BaseModel):
 class ResponseModel(BaseModel):
     """A part of an answer. Fields that were not set are left out."""
 
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True)
 
 
 def _check_text(text: str) -> str:
