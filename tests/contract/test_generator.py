@@ -34,7 +34,7 @@ PARAMS = SamplingParams(temperature=1.0, max_tokens=48)
 GREEDY = SamplingParams(temperature=0.0, max_tokens=24)
 
 # At temperature 2 the ending token is rare, so among a few texts one is long.
-LONG = SamplingParams(temperature=2.0, max_tokens=400)
+LONG = SamplingParams(temperature=2.0, max_tokens=250)
 LONG_AT_LEAST = 100
 
 
