@@ -155,6 +155,7 @@ def running_service(console: Console, command: Sequence[str], scratch: Path) -> 
         "GPO_STORE_URL": f"sqlite:///{scratch / 'demo.db'}",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(scratch),  # torch puts a folder there
     }
     started = time.monotonic()
     with log.open("wb") as sink:
