@@ -44,7 +44,8 @@ class CorpusOptions:
     held_out_share: float = 0.05
     real_answers_per_prompt: int = 6
     survey_passes: int = 2
-    topic_prompts: int = 4500
+    topic_prompts: int = 6000
+    borrowed_share: float = 0.5
     system_share: float = 0.2
     raw_share: float = 0.05
     max_prompt_tokens: int = 150

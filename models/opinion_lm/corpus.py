@@ -10,16 +10,17 @@ import gzip
 import json
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.opinion_lm.config import CorpusOptions
-from models.opinion_lm.domains import DOMAINS
+from models.opinion_lm.domains import DOMAINS, Domain
 from models.opinion_lm.everyday import EVERYDAY
 from models.opinion_lm.layouts import frame
 from models.opinion_lm.scales import scale_case
-from models.opinion_lm.surveys import Survey, load_surveys, survey_cases
+from models.opinion_lm.surveys import Survey, content_runs, load_surveys, survey_cases
 from models.opinion_lm.templates import (
     Case,
     only_case,
@@ -157,11 +158,30 @@ def _survey_part(rng: random.Random, corpus: Corpus) -> list[Case]:
 
 def _topic_part(rng: random.Random, corpus: Corpus) -> list[Case]:
     cases: list[Case] = []
+    borrowed = borrowed_domain(rng, corpus)
     while len(cases) < corpus.options.topic_prompts:
-        case = rng.choice(_TOPIC_KINDS)(rng, 4)
+        domain = borrowed if rng.random() < corpus.options.borrowed_share else None
+        case = rng.choice(_TOPIC_KINDS)(rng, 4, domain)
         if not mentions(case, corpus.held_topics):
             cases.append(case)
     return cases
+
+
+def borrowed_domain(rng: random.Random, corpus: Corpus) -> Domain:
+    """A domain whose things are word runs of the training text, rare words as often as common.
+
+    Its topics are hardly sense, but they teach to copy any word of a prompt, piece by piece.
+    """
+    runs: dict[str, list[str]] = defaultdict(list)
+    texts = [s.question for s in corpus.surveys]
+    texts += [a for p in corpus.prompts for a in p.answers]
+    for text in texts:
+        for run in content_runs(text):
+            for word in run:
+                runs[word.lower()].append(" ".join(run))
+    words = sorted(word for word, found in runs.items() if len(found) > 1 and len(word) > 2)
+    things = tuple(rng.choice(runs[rng.choice(words)]) for _ in range(4000)) if words else ()
+    return Domain("borrowed", things or EVERYDAY.things, (), EVERYDAY.good, EVERYDAY.bad)
 
 
 def mentions(case: Case, topics: Iterable[str]) -> bool:

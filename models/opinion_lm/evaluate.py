@@ -226,10 +226,9 @@ def read_answers(corpus: Corpus, folder: Path, epochs: int) -> set[str]:
     """Every answer trained on: from the run's log, or built again where an epoch has none."""
     found: set[str] = set()
     for epoch in range(epochs):
-        path = folder / f"epoch-{epoch:03d}.txt.gz"
-        if not path.exists():
+        if not (folder / f"epoch-{epoch:03d}.txt.gz").exists():
             found.update(a for case in epoch_cases(corpus, epoch) for a in case.answers)
-            continue
+    for path in sorted(folder.glob("*.txt.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             found.update(line.rstrip("\n") for line in lines)
     return found

@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 
 from models.opinion_lm import phrases
+from models.opinion_lm.domains import Domain
 from models.opinion_lm.layouts import frame, with_options
 from models.opinion_lm.templates import (
     AGAINST,
@@ -190,9 +191,9 @@ def option_claim(rng: random.Random, option: str, span: str) -> str:
     return pattern.format(l=low, O=upper_first(option), t=span, T=upper_first(span))
 
 
-def scale_case(rng: random.Random, n: int) -> Case:
+def scale_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case:
     """A question with the options of one scale, mostly listed, sometimes not."""
-    domain = pick_domain(rng)
+    domain = domain or pick_domain(rng)
     topic = pick_topic(rng, domain)
     scale = rng.choice(SCALES)
     options = list(scale.options)

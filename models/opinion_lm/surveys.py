@@ -150,6 +150,22 @@ def content_span(text: str, *, avoid: str = "") -> str:
     return " ".join(_trim(best))
 
 
+def content_runs(text: str, *, longest: int = 4) -> list[list[str]]:
+    """Runs of one to `longest` plain words without question words and loose link words."""
+    found: list[list[str]] = []
+    for piece in re.split(r"[^A-Za-z' -]", text):
+        run: list[str] = []
+        for word in [*piece.split(), "you"]:
+            if word.lower() not in _BREAK and word.isalpha() and len(run) < longest:
+                run.append(word)
+                continue
+            trimmed = _trim(run)
+            if trimmed and trimmed[0].lower() not in _LINK:
+                found.append([w if w.isupper() else w.lower() for w in trimmed])
+            run = []
+    return found
+
+
 def _trim(run: list[str]) -> list[str]:
     while run and run[0].lower() in _LINK - {"the", "a", "an"}:
         run = run[1:]

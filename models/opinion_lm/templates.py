@@ -129,9 +129,9 @@ def _stances(rng: random.Random, n: int) -> list[str]:
     return rng.choices((FOR, AGAINST, MIXED), weights=(4, 4, 2), k=n)
 
 
-def thing_case(rng: random.Random, n: int) -> Case:
+def thing_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case:
     """An open question about a thing, with `n` answers of different stance."""
-    domain = pick_domain(rng)
+    domain = domain or pick_domain(rng)
     topic = pick_topic(rng, domain)
     answers = tuple(
         stance_answer(rng, domain, _fill(rng.choice(_CLAIMS_THING[s]), topic), s)
@@ -146,9 +146,9 @@ def _plan_answer(rng: random.Random, domain: Domain, plan: str, actor: str, stan
     return stance_answer(rng, domain, claim, stance)
 
 
-def plan_case(rng: random.Random, n: int) -> Case:
+def plan_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case:
     """A question whether somebody should do something, with yes, no and partly."""
-    domain = pick_domain(rng)
+    domain = domain or pick_domain(rng)
     plan, actor = pick_proposal(rng, domain), rng.choice(ACTORS)
     prompt = _fill(rng.choice(phrases.SHOULD), plan, actor)
     answers = tuple(_plan_answer(rng, domain, plan, actor, s) for s in _stances(rng, n))
@@ -157,9 +157,9 @@ def plan_case(rng: random.Random, n: int) -> Case:
     return Case(plan, frame(rng, prompt), answers, "topic-plan")
 
 
-def side_case(rng: random.Random, n: int) -> Case:
+def side_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case:
     """A question for benefits only or for risks only."""
-    domain = pick_domain(rng)
+    domain = domain or pick_domain(rng)
     plan, pro = rng.random() < 0.5, rng.random() < 0.5
     topic = pick_proposal(rng, domain) if plan else pick_topic(rng, domain)
     shown = gerund(topic) if plan else topic
@@ -175,9 +175,9 @@ def side_case(rng: random.Random, n: int) -> Case:
     return Case(topic, prompt, tuple(answers), "topic-side")
 
 
-def only_case(rng: random.Random, n: int) -> Case:
+def only_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case:
     """A yes-or-no question with further, conditional options that have to be copied."""
-    domain = pick_domain(rng)
+    domain = domain or pick_domain(rng)
     plan, actor = pick_proposal(rng, domain), rng.choice(ACTORS)
     limits = rng.sample(PLACES, rng.choice((1, 1, 2)))
     options = ["Yes", "No", *(rng.choice(phrases.LIMITS).format(x=x) for x in limits)]

@@ -27,7 +27,11 @@ ACTORS: tuple[str, ...] = split(
 VERBS: tuple[str, ...] = split(
     """ban | tax | support | limit | pay for | promote | regulate | cut back on | spend more on
     | restrict | encourage | do more about | rethink | invest in | stop funding | allow | subsidize
-    | put an end to | reform | protect | close | open more | license | inspect | move | replace"""
+    | put an end to | reform | protect | close | open more | license | inspect | move | replace
+    | lower | raise | reduce | increase | improve | forbid | introduce | abolish | build | share
+    | check | sell | buy | use | teach | study | watch | clean | repair | publish | change | save
+    | trust | punish | reward | count | test | measure | help | fear | welcome | ignore | control
+    | keep | drop | follow | delay | insist on | get rid of | take care of | think more about"""
 )
 _EVERYDAY_SHARE = 0.3
 
@@ -53,7 +57,7 @@ def pick_topic(rng: random.Random, domain: Domain) -> str:
 
 def pick_proposal(rng: random.Random, domain: Domain) -> str:
     """A verb phrase of the domain, sometimes narrowed or made up from a verb and a thing."""
-    if domain is EVERYDAY or rng.random() < 0.4:
+    if not domain.proposals or rng.random() < 0.4:
         base = f"{rng.choice(VERBS)} {pick_thing(rng, domain)}"
     else:
         base = rng.choice(domain.proposals)
