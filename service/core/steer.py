@@ -138,9 +138,10 @@ class Steer:
         watch.lap("generate_ms")
         # 3. What is left of them after reasoning is taken out, as vectors.
         drafts, vectors = await self._embed(_last_user_turn(request.messages), drafts)
+        near = await self._consensus(drafts)
         watch.lap("embed_ms")
         # 4. Each group's scores and choice.
-        choices = await self._choose(groups, drafts, vectors)
+        choices = await self._choose(groups, drafts, vectors, near)
         watch.lap("score_ms")
         drawn = [c for c in completions if c is not None]
         return Generation(
@@ -182,14 +183,29 @@ class Steer:
         pairs = [(c.prompt, c.response) for c in clipped]
         return marked, await embed_finite(self._embedder, pairs)
 
+    async def _consensus(self, drafts: Sequence[Draft]) -> list[float]:
+        """For each draft that is not empty: how near the others are, 0 where that has no weight.
+
+        Of the bare texts: with the prompt in front, the vectors of all drafts are alike.
+        """
+        texts = [draft.text for draft in drafts if not draft.is_empty]
+        if not self._consensus_weight or len(texts) < 2:
+            return [0.0] * len(texts)
+        clipped = await clip_responses(self._embedder, "", texts, self._limits)
+        pairs = [(c.prompt, c.response) for c in clipped]
+        return consensus_of(await embed_finite(self._embedder, pairs))
+
     async def _choose(
-        self, groups: Sequence[GroupContext], drafts: Sequence[Draft], vectors: FloatArray | None
+        self,
+        groups: Sequence[GroupContext],
+        drafts: Sequence[Draft],
+        vectors: FloatArray | None,
+        near: Sequence[float],
     ) -> tuple[Choice, ...]:
         weight = self._consensus_weight
         if vectors is None:
             nothing = choose(drafts, [], [], consensus_weight=weight)
             return tuple(Choice(group, nothing) for group in groups)
-        near = consensus_of(vectors) if weight else [0.0] * len(vectors)
         scores = await self._scorer.score([group.context for group in groups], vectors)
         return tuple(
             Choice(group, choose(drafts, approvals(s), near, consensus_weight=weight))

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from fakes import FakeEmbedder, FakeGenerator, FakeScorer
+from fakes import FakeEmbedder, FakeGenerator, FakeScorer, text_vector
 
 from service.adapters.stores.sqlite_store import SqliteStore
 from service.core.admission import Admission
+from service.core.candidates import consensus_of
 from service.core.contexts import Contexts, Target
 from service.core.domain import Message, RatingPreference, SamplingParams
 from service.core.errors import (
@@ -144,6 +146,19 @@ async def test_consensus_moves_the_choice_only_with_a_weight(rig: Rig) -> None:
         assert candidate.selection_score == pytest.approx(
             candidate.approval.score + 100 * candidate.consensus
         )
+
+
+async def test_consensus_is_that_of_the_bare_texts(rig: Rig) -> None:
+    texts = ("Odd.", " ", "Common.", "Other.")
+    rig.generator.say = saying(*texts)
+    await rig.run()
+    assert {prompt for prompt, _ in rig.embedder.embedded} == {"Say.", "Why?"}
+    [weighed] = (await rig.run(rig.steer(consensus_weight=1.0))).choices
+    bare = [texts[i] for i in (0, 2, 3)]
+    assert [(p, r) for p, r in rig.embedder.embedded if not p] == [("", text) for text in bare]
+    near = consensus_of(np.stack([text_vector(f"\n{text}") for text in bare]))
+    found = {c.draft.text: c.consensus for c in weighed.candidates if not c.draft.is_empty}
+    assert found == pytest.approx(dict(zip(bare, near, strict=True)))
 
 
 async def test_each_candidate_has_its_own_seed(rig: Rig) -> None:
