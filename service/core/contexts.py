@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -24,11 +25,13 @@ from service.core.domain import (
     Group,
     Preference,
 )
-from service.core.errors import ScorerFailed
+from service.core.errors import ScorerFailed, StoreUnavailable
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder, GroupStore
 from service.core.texts import check_fits, place_preferences
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,11 @@ class Contexts:
             # Written under another embedder, which may have read longer texts than this one.
             pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
         vectors = await self._embed(pairs)
-        await self._store.put_vectors(tenant, group.id, group.version, identity.digest, vectors)
+        try:
+            await self._store.put_vectors(tenant, group.id, group.version, identity.digest, vectors)
+        except StoreUnavailable as exc:
+            # They are only cached there; this request has what it needs.
+            _LOG.warning("the vectors of group %r are not cached: %s", group.id, exc)
         return vectors
 
     async def _embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:

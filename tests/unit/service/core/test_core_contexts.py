@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from service.core.domain import (
     RatingPreference,
     SharePreference,
 )
-from service.core.errors import GroupNotFound, InputTooLarge, InvalidInput
+from service.core.errors import GroupNotFound, InputTooLarge, InvalidInput, StoreUnavailable
 from service.core.limits import Limits
 
 TENANT = "acme"
@@ -112,6 +113,27 @@ async def test_another_embedder_embeds_again_and_clips_what_it_cannot_read(
     assert found.context.items[0].vectors.shape == (1, DIM)
     await only(Contexts(store, new, Limits()), stored_target())
     assert len(new.embedded) == 1
+
+
+class ForgetfulStore(SqliteStore):
+    """Keeps groups, but no vectors."""
+
+    async def put_vectors(self, *args: Any) -> None:
+        raise StoreUnavailable("The disk is full.")
+
+
+async def test_vectors_that_cannot_be_kept_are_used_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = FakeEmbedder()
+    store = ForgetfulStore(tmp_path / "forgetful.db")
+    await keep(store, embedder, *ALL)
+    contexts = Contexts(store, embedder, Limits())
+    found = await only(contexts, stored_target())
+    assert len(found.context.items) == len(ALL)
+    assert "town" in caplog.text
+    assert "The disk is full." in caplog.text
+    await store.close()
 
 
 @pytest.mark.parametrize(
