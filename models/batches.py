@@ -34,13 +34,18 @@ class Expectation:
     """What is known of an item before anything is known of the group.
 
     mean (k,): what the population is expected to answer. profile (k, P): by how much each of P
-    known populations departs from it. known: the question itself is in the bank, so that the
-    mean has no error of its own.
+    known populations departs from it. support: how many populations the mean stands on, 0 where
+    the question is new and the mean a guess from similar ones.
     """
 
     mean: FloatArray
     profile: FloatArray
-    known: bool = False
+    support: float = 0.0
+
+    @property
+    def doubt(self) -> float:
+        """How far the mean may be off, as a variance relative to that of a new question's."""
+        return 1 / (1 + self.support)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,8 @@ class Item:
 class Tokens:
     """One side of a batch, context or targets; padding is where `mask` is False.
 
-    x, centred (B, T, D); profile (B, T, P); y, prior, weight (B, T); kind, item (B, T) int64;
-    known, mask (B, T) bool.
+    x, centred (B, T, D); profile (B, T, P); y, prior, doubt, weight (B, T); kind, item (B, T)
+    int64; mask (B, T) bool.
     `item` numbers the items of an episode from 0, so a softmax can run inside each of them.
     `y` of a target is what a loss compares with; the network never reads it.
     """
@@ -72,10 +77,10 @@ class Tokens:
     profile: Tensor
     y: Tensor
     prior: Tensor
+    doubt: Tensor
     weight: Tensor
     kind: Tensor
     item: Tensor
-    known: Tensor
     mask: Tensor
 
     def to(self, device: torch.device) -> Tokens:
@@ -104,9 +109,8 @@ def collate(episodes: Sequence[Sequence[Item]], *, dim: int) -> Tokens:
     populations = max((_populations(item) for items in episodes for item in items), default=0)
     x, centred = np.zeros((2, batch, width, dim), np.float32)
     profile = np.zeros((batch, width, populations), np.float32)
-    y, prior, weight = np.zeros((3, batch, width), np.float32)
+    y, prior, doubt, weight = np.zeros((4, batch, width), np.float32)
     kind, number = np.zeros((2, batch, width), np.int64)
-    known = np.zeros((batch, width), bool)
     for b, items in enumerate(episodes):
         start = 0
         for i, item in enumerate(items):
@@ -116,11 +120,11 @@ def collate(episodes: Sequence[Sequence[Item]], *, dim: int) -> Tokens:
             x[b, cells], centred[b, cells] = item.vectors, centre(item.vectors)
             y[b, cells], prior[b, cells] = item.values, item.expected.mean
             profile[b, cells, : _populations(item)] = item.expected.profile
-            known[b, cells], weight[b, cells] = item.expected.known, item.weight or 0.0
+            doubt[b, cells], weight[b, cells] = item.expected.doubt, item.weight or 0.0
             kind[b, cells], number[b, cells] = KINDS.index(item.kind), i
             start = cells.stop
     mask = np.arange(width) < np.array(counts, dtype=np.int64).reshape(batch, 1)
-    arrays = (x, centred, profile, y, prior, weight, kind, number, known, mask)
+    arrays = (x, centred, profile, y, prior, doubt, weight, kind, number, mask)
     return Tokens(*(torch.from_numpy(a) for a in arrays))
 
 

@@ -92,7 +92,7 @@ class Domain:
             mean = shrunk(figures.sum(0), len(figures), mean)
             profile[:, there] = (figures - figures.mean(0)).T
             profile[:, own] = 0
-            return Expectation(mean, profile, known=True)
+            return Expectation(mean, profile, float(len(figures)))
         profile[:, own] = 0
         return Expectation(mean, profile)
 

@@ -150,7 +150,7 @@ def _share_to_comparison(item: Item, rng: np.random.Generator) -> Item:
     assert item.expected is not None
     mean, profile = item.expected.mean[pair] + 1e-3, item.expected.profile[pair]
     expected = Expectation(
-        mean / mean.sum(), profile - profile.mean(0, keepdims=True), item.expected.known
+        mean / mean.sum(), profile - profile.mean(0, keepdims=True), item.expected.support
     )
     return Item(Kind.COMPARISON, item.vectors[pair], CHOSEN_FIRST, item.weight, expected)
 

@@ -26,7 +26,7 @@ SHARE, RATING, COMPARISON = (KINDS.index(k) for k in Kind)
 ROWS = 512  # context tokens that attend at a time
 CHANNELS = 5  # kinds of closeness between two tokens
 PROFILE_SCALE = 20.0  # brings products of profiles, about .03 in a survey, to the order of 1
-FLOOR = 1e-3  # smallest base probability, so that its logarithm stays finite
+BEND = 0.03  # share near 0 from which the ridge's shift loses its effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class GPOConfig:
 
     embedding_dim: int = 384
     d_model: int = 128
-    layers: int = 3
+    layers: int = 2
     heads: int = 4
     d_ff: int = 256
     dropout: float = 0.1
@@ -46,14 +46,14 @@ class GPOConfig:
 class Frame:
     """Where tokens lie: unit directions x, centred (B, T, D) and profile (B, T, P).
 
-    kind, known, mask (B, T) as in `Tokens`.
+    doubt, kind, mask (B, T) as in `Tokens`.
     """
 
     x: Tensor
     centred: Tensor
     profile: Tensor
+    doubt: Tensor
     kind: Tensor
-    known: Tensor
     mask: Tensor
 
     @classmethod
@@ -63,8 +63,8 @@ class Frame:
             x=F.normalize(tokens.x, dim=-1),
             centred=F.normalize(tokens.centred, dim=-1, eps=1e-6),
             profile=tokens.profile,
+            doubt=tokens.doubt,
             kind=tokens.kind,
-            known=tokens.known,
             mask=tokens.mask,
         )
 
@@ -76,7 +76,7 @@ class Frame:
         """(B, CHANNELS, T, C): how near tokens are to those of a context, in five ways.
 
         The cosines of x and of centred, whether the kinds agree, the product of the profiles,
-        and the cosine of centred where both questions are new.
+        and the cosine of centred in the measure in which what is expected of both is in doubt.
         """
         raw = self.x @ context.x.transpose(1, 2)
         centred = self.centred @ context.centred.transpose(1, 2)
@@ -85,13 +85,13 @@ class Frame:
         width = min(self.profile.shape[2], context.profile.shape[2])
         theirs = context.profile[:, :, :width].transpose(1, 2)
         profile = PROFILE_SCALE * self.profile[:, :, :width] @ theirs
-        new = (~self.known[:, :, None] & ~context.known[:, None, :]).to(raw.dtype)
-        return torch.stack([raw, centred, same, profile, new * centred], 1)
+        doubt = torch.sqrt(self.doubt[:, :, None] * context.doubt[:, None, :])
+        return torch.stack([raw, centred, same, profile, doubt * centred], 1)
 
     @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
-        return _nbytes(self.x, self.centred, self.profile, self.kind, self.known, self.mask)
+        return _nbytes(self.x, self.centred, self.profile, self.doubt, self.kind, self.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ class InContextRidge(nn.Module):
     """Kernel ridge regression on the residuals of one context, in closed form.
 
     As a Gaussian process: residual = what this group shares with known populations (profiles) +
-    what it thinks of similar texts (embeddings) + the error of the prior where the question is
-    new + noise, which falls with the respondents. On known questions the first part alone is the
+    what it thinks of similar texts (embeddings) + the error of the prior where it is in doubt +
+    noise, which falls with the respondents. On known questions the first part alone is the
     CF-ridge baseline. A learned attention and a ridge fail in different places: the ridge's
     answer shifts the base prediction and is an input of the network.
     """
@@ -190,25 +190,25 @@ class InContextRidge(nn.Module):
         # Variances in units of (.03)^2. Profile: about 1 / (number of populations).
         self.log_text = nn.Parameter(torch.tensor([-1.0, 0.0]))
         self.log_profile = nn.Parameter(torch.tensor(0.8))
-        self.log_new = nn.Parameter(torch.tensor(1.0))
+        self.log_doubt = nn.Parameter(torch.tensor(1.0))
         self.other_kind = nn.Parameter(torch.tensor(-1.0))
-        # Base, times 1 / n, without n, of a new question; comparisons are ones and zeros.
+        # Base, times 1 / n, without n, in doubt; comparisons are ones and zeros.
         self.log_noise = nn.Parameter(torch.tensor([-1.0, 5.3, 1.8, 2.0, 5.5]))
 
     def kernel(self, closeness: Tensor) -> Tensor:
         """Kernel (B, T, C) from closeness (B, CHANNELS, T, C)."""
-        raw, centred, same, profile, new = closeness.unbind(1)
+        raw, centred, same, profile, doubtful = closeness.unbind(1)
         text = self.log_text.exp()
-        shared = text[0] * raw + text[1] * centred + self.log_new.exp() * new
+        shared = text[0] * raw + text[1] * centred + self.log_doubt.exp() * doubtful
         shared = shared * (torch.sigmoid(self.other_kind) * (1 - same) + same)
         return shared + self.log_profile.exp() * profile
 
     def noise(self, context: Tokens) -> Tensor:
         """Variance (B, C) of each residual."""
-        base, by_size, without_size, new, comparison = self.log_noise.exp()
+        base, by_size, without_size, doubt, comparison = self.log_noise.exp()
         sized = context.weight > 0
         noise = base + torch.where(sized, by_size / context.weight.clamp(min=1), without_size)
-        noise = noise + new * ~context.known + comparison * (context.kind == COMPARISON)
+        noise = noise + doubt * context.doubt + comparison * (context.kind == COMPARISON)
         total: Tensor = noise + 0.02
         return total
 
@@ -292,10 +292,13 @@ class GPO(nn.Module):
         return self._head(h, targets, hint)
 
     def _shared_in(self, tokens: Tokens) -> Tensor:
-        known = tokens.known.to(tokens.prior.dtype)
-        prior = torch.stack([tokens.prior, torch.logit(tokens.prior, eps=1e-3) / 4, known], -1)
-        inputs: Tensor = self.x_in(tokens.x) + self.centred_in(tokens.centred)
-        inputs = inputs + self.kind_in(tokens.kind) + self.prior_in(prior)
+        odds = torch.logit(tokens.prior, eps=1e-3) / 4
+        prior = torch.stack([tokens.prior, odds, tokens.doubt], -1)
+        # What the text itself says counts as far as its question is known: of a new question the
+        # network sees how near it is to the context, or it would recite the training's questions.
+        text: Tensor = self.x_in(tokens.x) + self.centred_in(tokens.centred)
+        text = text * (1 - tokens.doubt).unsqueeze(-1)
+        inputs: Tensor = text + self.kind_in(tokens.kind) + self.prior_in(prior)
         return inputs
 
     def _context_in(self, tokens: Tokens) -> Tensor:
@@ -321,16 +324,25 @@ class GPO(nn.Module):
         pick = targets.kind.unsqueeze(-1)
         delta = (self.delta(plus) - self.delta(minus)).gather(-1, pick).squeeze(-1) / 2
         spread = (self.spread(plus) + self.spread(minus)).gather(-1, pick).squeeze(-1) / 2
-        # Where the ridge says nothing, the floor must not move the prior.
-        floor = targets.prior.clamp(1e-6, FLOOR)
-        base = targets.prior + self.ridge_weight[targets.kind] * hint
-        base = torch.minimum(torch.maximum(base, floor), 1 - (1 - targets.prior).clamp(1e-6, FLOOR))
+        shift = self.ridge_weight[targets.kind] * hint
+        base = _shifted(targets.prior.clamp(1e-6, 1 - 1e-6), shift, both_ends=False)
         inside = log_softmax_by_item(torch.log(base) + delta, targets.item, targets.mask)
-        alone = F.logsigmoid(torch.logit(base) + delta)
+        rate = _shifted(targets.prior.clamp(1e-6, 1 - 1e-6), shift, both_ends=True)
+        alone = F.logsigmoid(torch.logit(rate) + delta)
         log_mean = torch.where(targets.kind == RATING, alone, inside)
         return Output(
             log_mean=log_mean, mean=log_mean.exp(), std=0.005 + 0.5 * torch.sigmoid(spread)
         )
+
+
+def _shifted(p: Tensor, shift: Tensor, *, both_ends: bool) -> Tensor:
+    """p + shift, bent so that it never leaves (0, 1): near an end only a part of p is left.
+
+    A share is bent at 0 alone, since the softmax among its siblings bounds it from above.
+    """
+    down = p * torch.exp(shift.clamp(max=0) / (p + BEND))
+    up = 1 - (1 - p) * torch.exp(-shift.clamp(min=0) / (1 - p + BEND)) if both_ends else p + shift
+    return torch.where(shift < 0, down, up)
 
 
 def _attend(block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame) -> Tensor:

@@ -64,9 +64,9 @@ class PopulationPrior:
     """The prior of every kind, from tensors that ship with the checkpoint.
 
     bank_x (N, D): vectors of known (question, option) pairs; bank_item (N,): their question;
-    bank_mean (N,) and bank_profile (N, P): their figures; bank_alpha (N, 1 + P): dual
-    coefficients of the kernel ridge for mean and profile; rating (D + 1, 1 + P): weights and
-    offset of the logit of approval and of its profile.
+    bank_mean (N,), bank_groups (N,) and bank_profile (N, P): their figures; bank_alpha
+    (N, 1 + P): dual coefficients of the kernel ridge for mean and profile; rating
+    (D + 1, 1 + P): weights and offset of the logit of approval and of its profile.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], config: PriorConfig) -> None:
@@ -74,6 +74,7 @@ class PopulationPrior:
         self.bank_x = _unit(tensors["bank_x"].float().numpy())
         self.bank_item = tensors["bank_item"].numpy().astype(np.int64)
         self.bank_mean = tensors["bank_mean"].float().numpy()
+        self.bank_groups = tensors["bank_groups"].numpy()
         self.bank_profile = tensors["bank_profile"].float().numpy()
         self.bank_alpha = tensors["bank_alpha"].float().numpy()
         self.rating = tensors["rating"].float().numpy()
@@ -85,6 +86,7 @@ class PopulationPrior:
             "bank_x": torch.from_numpy(self.bank_x).half(),
             "bank_item": torch.from_numpy(self.bank_item.astype(np.int32)),
             "bank_mean": torch.from_numpy(self.bank_mean),
+            "bank_groups": torch.from_numpy(self.bank_groups),
             "bank_profile": torch.from_numpy(self.bank_profile).half(),
             "bank_alpha": torch.from_numpy(self.bank_alpha),
             "rating": torch.from_numpy(self.rating),
@@ -109,7 +111,8 @@ class PopulationPrior:
             return None
         mean = np.mean([self.bank_mean[cells] for cells in found], axis=0)
         profile = np.mean([self.bank_profile[cells] for cells in found], axis=0)
-        return Expectation(mean / mean.sum(), profile, known=True)
+        support = sum(float(self.bank_groups[cells[0]]) for cells in found)
+        return Expectation(mean / mean.sum(), profile, support)
 
     def _match(self, closeness: FloatArray, item: int) -> IntArray | None:
         """An item's cells in the order of the options, if its options are exactly these."""
@@ -172,6 +175,7 @@ def fit_prior(
         "bank_x": x,
         "bank_item": item,
         "bank_mean": np.concatenate([np.zeros(0), *(k.mean for k in known)]),
+        "bank_groups": np.repeat([b.groups for b in bank], sizes).astype(np.int32),
         "bank_profile": np.concatenate([np.zeros((0, populations)), *(k.profile for k in known)]),
         "bank_alpha": alpha,
         "rating": fit_approval(rated, noise=config.rating_noise),
@@ -198,7 +202,7 @@ def settled(item: BankItem, unknown: Expectation) -> Expectation:
     """What the bank says of a known question: its groups, and the kernel prior for the gaps."""
     profile = np.where(np.isnan(item.profile), unknown.profile, item.profile)
     mean = shrunk(item.mean * item.groups, item.groups, unknown.mean)
-    return Expectation(mean, np.asarray(profile, np.float32), known=True)
+    return Expectation(mean, np.asarray(profile, np.float32), item.groups)
 
 
 def shrunk(total: FloatArray, groups: float, unknown: FloatArray) -> FloatArray:

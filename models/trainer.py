@@ -26,6 +26,7 @@ from models.gpo import GPO, RATING, GPOConfig, Output
 from models.splits import Part
 
 EVALUATION_CONTEXTS = (0, 5, 20)
+SCALES_FASTER = 15.0  # learning rate of the ridge's scales, a dozen numbers, over the network's
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,7 @@ class Trainer:
         self.network = GPO(network).to(self.device)
         self.rng = np.random.default_rng(config.seed)
         self.sampler = EpisodeSampler(domains, episodes, self.rng)
-        decay = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": decay, "weight_decay": config.weight_decay},
-            {"params": plain},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
-        )
+        self.optimizer = self._optimizer()
         self.validation = self._validation_set(domains, episodes)
         self.step, self.stale, self.seconds = 0, 0, 0.0
         self.best: dict[str, Tensor] = {}
@@ -132,7 +125,7 @@ class Trainer:
     def _update(self, episodes: list[Episode]) -> float:
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["faster"]
         self.network.train()
         context, targets = self._tensors(episodes)
         output = self.network(context, targets)
@@ -145,6 +138,25 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         return float(loss.detach())
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """AdamW; weights decay, and the few scales of the ridge move faster than the rest."""
+        scales = {*self.network.ridge.parameters(), self.network.ridge_weight}
+        rest = [p for p in self.network.parameters() if p not in scales]
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [p for p in rest if p.ndim > 1],
+                "weight_decay": self.config.weight_decay,
+                "faster": 1.0,
+            },
+            {"params": [p for p in rest if p.ndim <= 1], "faster": 1.0},
+            {
+                "params": [p for p in self.network.parameters() if p in scales],
+                "faster": SCALES_FASTER,
+            },
+        ]
+        rate = self.config.learning_rate
+        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
 
     def _learning_rate(self) -> float:
         config = self.config

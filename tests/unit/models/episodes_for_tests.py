@@ -39,7 +39,7 @@ def random_item(rng: np.random.Generator, kind: Kind = Kind.SHARE, k: int = 3) -
     }[kind]
     mean = rng.uniform(0.1, 0.9, 1) if kind is Kind.RATING else rng.dirichlet(np.full(k, 3.0))
     profile = 0.1 * rng.normal(size=(k, POPULATIONS))
-    expected = Expectation(_f32(mean), _f32(profile), known=bool(rng.random() < 0.5))
+    expected = Expectation(_f32(mean), _f32(profile), float(rng.integers(0, 9)))
     vectors = _f32(rng.normal(size=(k, DIM)))
     weight = float(rng.integers(1, 500)) if rng.random() < 0.5 else None
     return Item(kind, vectors, _f32(values), weight, expected)

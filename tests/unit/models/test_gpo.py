@@ -53,7 +53,7 @@ def test_the_order_of_the_options_does_not_matter(seed: int) -> None:
         question,
         vectors=question.vectors[order],
         values=question.values[order],
-        expected=Expectation(said.mean[order], said.profile[order], said.known),
+        expected=Expectation(said.mean[order], said.profile[order], said.support),
     )
     one, other = (predict(network, [context], [[q]]).mean[0] for q in (question, turned))
     assert worst(one[torch.from_numpy(order)], other) < EXACT

@@ -49,8 +49,7 @@ def test_a_known_question_gets_the_mean_of_its_groups(fitted) -> None:  # type: 
     for item, guess in zip(items, unknown, strict=True):
         expected = (item.mean * 9 + 0.5 * guess.mean) / 9.5
         found, turned = (prior(Kind.SHARE, v) for v in (item.vectors, item.vectors[::-1]))
-        assert found.known
-        assert turned.known
+        assert found.support == turned.support == 9
         assert found.mean == pytest.approx(expected, abs=1e-4)
         assert turned.mean[::-1] == pytest.approx(expected, abs=1e-4)
         assert found.profile == pytest.approx(item.profile, abs=1e-3)
@@ -72,7 +71,7 @@ def test_the_kernel_generalises_to_new_questions(fitted) -> None:  # type: ignor
     departure = np.array([item.profile[0, 0] for item in asked])
     assert np.corrcoef(departure, [g.profile[0, 0] for g in guesses])[0, 1] > 0.5
     for guess in guesses:
-        assert not guess.known
+        assert guess.support == 0
         assert guess.mean.sum() == pytest.approx(1, abs=1e-5)
         assert guess.mean.min() > 0
 
