@@ -30,6 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHAT = ChatPrompt((Message("user", "Should the town build a new swimming pool?"),))
 SYSTEM = ChatPrompt((Message("system", "Answer as a gardener."), *CHAT.messages))
 RAW = RawPrompt("In my opinion the old library")
+SURROGATE = ChatPrompt((Message("user", "a\ud800b"),))
 PARAMS = SamplingParams(temperature=1.0, max_tokens=48)
 GREEDY = SamplingParams(temperature=0.0, max_tokens=24)
 
@@ -164,6 +165,13 @@ class TestPromptsAndUsage:
     ) -> None:
         with pytest.raises(GeneratorRejected, match=r"5000.*1024"):
             await draw(subject, params=replace(PARAMS, max_tokens=5000))
+
+    @pytest.mark.parametrize("prompt", [RawPrompt("a\ud800b"), SURROGATE], ids=["raw", "chat"])
+    async def test_text_that_is_not_unicode_is_refused(
+        self, subject: Opened, prompt: Prompt
+    ) -> None:
+        with pytest.raises(GeneratorRejected, match="surrogate"):
+            await draw(subject, prompt)
 
     async def test_a_long_prompt_leaves_the_rest_for_the_answer(self, subject: Opened) -> None:
         prompt = RawPrompt("a" + " a" * 1100)

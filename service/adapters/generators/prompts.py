@@ -10,6 +10,8 @@ from jinja2.exceptions import TemplateError
 from service.core.domain import ChatPrompt, Prompt
 from service.core.errors import GeneratorRejected
 
+NOT_UNICODE = "The prompt holds half a surrogate pair, which is not a character."
+
 
 def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     """Token ids of a prompt: chat turns through the model's template, raw text as it stands.
@@ -17,7 +19,7 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     Raises GeneratorRejected when the model has no template or its template refuses the turns.
     """
     if not isinstance(prompt, ChatPrompt):
-        return list(tokenizer.encode(prompt.text))
+        return _tokenize(tokenizer, prompt.text, special=True)
     if not tokenizer.chat_template:
         raise GeneratorRejected("This model has no chat template; send raw text to completions.")
     turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
@@ -25,7 +27,15 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     except TemplateError as exc:
         raise GeneratorRejected(f"The model's chat template refuses these turns: {exc}") from exc
-    return list(tokenizer.encode(text, add_special_tokens=False))
+    return _tokenize(tokenizer, text, special=False)
+
+
+def _tokenize(tokenizer: Any, text: str, *, special: bool) -> list[int]:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise GeneratorRejected(NOT_UNICODE) from exc
+    return list(tokenizer.encode(text, add_special_tokens=special))
 
 
 def room(prompt_tokens: int, max_tokens: int, limit: int) -> int:

@@ -129,8 +129,8 @@ class _Worker:
         self._thread.start()
 
     def submit(self, call: _Call) -> None:
-        self.check()
         self._inbox.put(call)
+        self.check()  # afterwards: a worker that stops has then seen the call, or it fails here
 
     def check(self) -> None:
         if self._stopping or not self._thread.is_alive():
@@ -145,6 +145,7 @@ class _Worker:
         waiting: list[_Call] = []
         while not self._stopping:
             waiting += self._receive(block=not self._batches and not waiting)
+            waiting = [call for call in waiting if not call.future.cancelled()]
             room = MAX_ROWS - len(self._calls)
             admitted, waiting = waiting[:room], waiting[room:]
             try:
@@ -164,7 +165,7 @@ class _Worker:
             time.sleep(LINGER_S)
         while not self._inbox.empty():
             calls.append(self._inbox.get_nowait())
-        return [c for c in calls if c is not None and not c.future.cancelled()]
+        return [call for call in calls if call is not None]
 
     def _admit(self, calls: list[_Call]) -> None:
         """Tokenize, read each distinct prompt once, and let the rows join what is running."""

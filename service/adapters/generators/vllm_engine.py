@@ -12,7 +12,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # vLLM reports usage unless told before import
+# vLLM reads these as it is imported: without them it reports usage and logs a page at each start.
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 import vllm
 from vllm.engine.arg_utils import AsyncEngineArgs

@@ -16,10 +16,12 @@ import httpx
 from service.adapters.generators import openai_wire
 from service.adapters.generators.deadlines import deadline_scope
 from service.adapters.generators.lanes import Lanes
+from service.adapters.generators.prompts import NOT_UNICODE
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import (
     GeneratorError,
     GeneratorProtocolError,
+    GeneratorRejected,
     GeneratorUnavailable,
     UnknownModel,
 )
@@ -178,6 +180,8 @@ class VllmHttpGenerator:
             raise GeneratorUnavailable("The connections to the generator have been closed.")
         try:
             response = await self._lanes.request(method, server.url + path, json=body)
+        except UnicodeEncodeError as exc:
+            raise GeneratorRejected(NOT_UNICODE) from exc
         except httpx.DecodingError as exc:
             raise GeneratorProtocolError("The generator's answer cannot be decoded.") from exc
         except (httpx.ReadTimeout, httpx.WriteTimeout) as exc:
