@@ -50,7 +50,11 @@ class Settings(BaseSettings):
         description="Path or hub name of the LLM. Default: the bundled small model, or with "
         "vllm-http the first of the server's models.",
     )
-    embedder: str = Field("minilm", description="minilm | st:NAME | hf:NAME.")
+    embedder: str = Field(
+        "minilm",
+        description="minilm | st:NAME | hf:NAME. minilm reads English; for other languages name "
+        "a multilingual one, with a checkpoint that was trained on it.",
+    )
     checkpoint: Path = Field(
         RELEASED / "minilm", description="Folder of the GPO checkpoint (safetensors and card)."
     )
@@ -61,6 +65,13 @@ class Settings(BaseSettings):
     embedding_cache_mb: int = Field(64, ge=1, description="Bytes for cached text vectors, in MB.")
     max_options: int = Field(64, ge=2, description="Most options of a question.")
     max_preferences: int = Field(2_000, ge=1, le=10_000, description="Most preferences of a group.")
+    max_context_tokens: int = Field(
+        8_192,
+        ge=1,
+        le=8_192,
+        description="Most (prompt, response) pairs of a group: options, rated and compared "
+        "responses together. The module takes no more than the default.",
+    )
     max_questions: int = Field(256, ge=1, le=10_000, description="Most questions in one /predict.")
     max_responses: int = Field(1_000, ge=1, description="Most responses in one /score.")
     max_groups: int = Field(64, ge=1, description="Most group_ids in one request.")

@@ -69,6 +69,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     limits = Limits(
         options=settings.max_options,
         preferences=settings.max_preferences,
+        context_tokens=settings.max_context_tokens,
         questions=settings.max_questions,
         responses=settings.max_responses,
         groups=settings.max_groups,

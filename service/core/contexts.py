@@ -29,6 +29,7 @@ from service.core.errors import ScorerFailed, StoreUnavailable
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder, GroupStore
+from service.core.preferences import check_size
 from service.core.texts import check_fits, place_preferences
 
 _LOG = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Contexts:
         return [await self._stored(tenant, group) for group in groups]
 
     async def _inline(self, tenant: str, preferences: tuple[Preference, ...]) -> GroupContext:
+        check_size(preferences, at="/preferences", limits=self._limits)
         placed = place_preferences(preferences, at="/preferences")
         await check_fits(placed, self._embedder, self._limits)
         vectors = await self._embed([(p.prompt, p.response) for p in placed])

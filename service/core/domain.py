@@ -5,7 +5,7 @@ Plain frozen values, numpy at most; knows no HTTP, no store, no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -150,7 +150,12 @@ class Group:
     @property
     def context_tokens(self) -> int:
         """Number of (prompt, response) pairs, that is of tokens in the scorer's context."""
-        return sum(len(p.responses) for p in self.preferences)
+        return context_tokens_of(self.preferences)
+
+
+def context_tokens_of(preferences: Sequence[Preference]) -> int:
+    """Number of (prompt, response) pairs of these preferences."""
+    return sum(len(preference.responses) for preference in preferences)
 
 
 @dataclass(frozen=True, slots=True)

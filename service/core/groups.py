@@ -17,6 +17,7 @@ from service.core.errors import GroupNotFound, VersionMismatch
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder, GroupStore, Idempotency
+from service.core.preferences import check_size
 from service.core.texts import check_fits, place_preferences
 
 T = TypeVar("T")
@@ -128,6 +129,7 @@ class Groups:
                 group_id,
                 preferences,
                 max_preferences=self._limits.preferences,
+                max_context_tokens=self._limits.context_tokens,
                 if_match=version,
             )
 
@@ -142,9 +144,7 @@ class Groups:
         await self._against(tenant, group_id, expected, write)
 
     async def _check(self, preferences: Sequence[Preference]) -> None:
-        faults = Faults()
-        faults.cap("/preferences", len(preferences), self._limits.preferences, "preferences")
-        faults.check()
+        check_size(preferences, at="/preferences", limits=self._limits)
         placed = place_preferences(preferences, at="/preferences")
         await check_fits(placed, self._embedder, self._limits)
 

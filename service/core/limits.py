@@ -11,6 +11,7 @@ class Limits:
 
     options: int = 64
     preferences: int = 2_000
+    context_tokens: int = 8_192
     questions: int = 256
     responses: int = 1_000
     groups: int = 64

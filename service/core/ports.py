@@ -74,12 +74,14 @@ class GroupStore(Protocol):
         preferences: Sequence[Preference],
         *,
         max_preferences: int,
+        max_context_tokens: int | None = None,
         if_match: int | None = None,
     ) -> Group:
         """Add preferences at the end, atomically.
 
         Raises GroupNotFound, VersionMismatch, and InputTooLarge (pointer `/preferences`) when the
-        group would hold more than `max_preferences`.
+        group would hold more than `max_preferences`, or more (prompt, response) pairs than
+        `max_context_tokens`.
         """
 
     async def get(self, tenant: str, group_id: str) -> Group:

@@ -8,7 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from service.core.domain import ComparisonPreference, RatingPreference, SharePreference
+from service.core.domain import (
+    ComparisonPreference,
+    Preference,
+    RatingPreference,
+    SharePreference,
+    context_tokens_of,
+)
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.texts import check_options
@@ -90,6 +96,19 @@ def comparison(
     _check_weight(weight, at=at, faults=faults)
     faults.check()
     return ComparisonPreference(prompt=prompt, chosen=chosen, rejected=rejected, weight=weight)
+
+
+def check_size(preferences: Sequence[Preference], *, at: str, limits: Limits) -> None:
+    """Raise InputTooLarge for more preferences, or more pairs in them, than a context may hold."""
+    faults = Faults()
+    faults.cap(at, len(preferences), limits.preferences, "preferences")
+    faults.cap(
+        at,
+        context_tokens_of(preferences),
+        limits.context_tokens,
+        "(prompt, response) pairs, that is options, rated and compared responses together",
+    )
+    faults.check()
 
 
 def _check_shares(values: Sequence[float], k: int, *, at: str, faults: Faults) -> None:

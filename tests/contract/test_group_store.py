@@ -201,6 +201,23 @@ async def test_append_over_the_cap_changes_nothing(store: GroupStore) -> None:
     assert await store.get(T, "g") == made
 
 
+async def test_append_over_the_largest_context_changes_nothing(store: GroupStore) -> None:
+    made = await create(store, "g", DRAFT)
+    held = made.context_tokens
+    with pytest.raises(InputTooLarge) as info:
+        await store.append(
+            T, "g", [RATING, RATING], max_preferences=99, max_context_tokens=held + 1
+        )
+    [fault] = info.value.errors
+    assert fault.pointer == "/preferences"
+    assert f"holds {held} " in fault.detail
+    assert await store.get(T, "g") == made
+    grown = await store.append(T, "g", [RATING], max_preferences=99, max_context_tokens=held + 1)
+    assert (grown.version, grown.context_tokens) == (made.version + 1, held + 1)
+    with pytest.raises(InputTooLarge):
+        await store.append(T, "g", [RATING], max_preferences=99, max_context_tokens=held + 1)
+
+
 async def test_append_compares_the_version(store: GroupStore) -> None:
     made = await create(store, "g", DRAFT)
     with pytest.raises(VersionMismatch) as info:
@@ -237,6 +254,20 @@ async def test_the_cap_holds_under_concurrency(store: GroupStore) -> None:
     )
     assert sum(isinstance(r, InputTooLarge) for r in results) == 30
     assert (await store.get(T, "g")).preference_count == 10
+
+
+async def test_the_largest_context_holds_under_concurrency(store: GroupStore) -> None:
+    await create(store, "g")
+    results = await asyncio.gather(
+        *(
+            store.append(T, "g", [SHARE], max_preferences=99, max_context_tokens=20)
+            for _ in range(20)
+        ),
+        return_exceptions=True,
+    )
+    fit = 20 // len(SHARE.options)
+    assert sum(isinstance(r, InputTooLarge) for r in results) == 20 - fit
+    assert (await store.get(T, "g")).preference_count == fit
 
 
 async def test_of_concurrent_writers_with_one_version_one_wins(store: GroupStore) -> None:

@@ -61,22 +61,31 @@ return {current and 'replaced' or 'created', version, created}
 )
 
 # KEYS: group, preferences, vectors, versions
-# ARGV: id, version to match or '', most preferences, now, preferences…
+# ARGV: id, version to match or '', most preferences, most pairs held before or '', now,
+#       preferences…
 APPEND = (
     _PUSH
     + """
 local group, preferences, vectors, versions = unpack(KEYS)
-local id, match, most, now = unpack(ARGV, 1, 4)
+local id, match, most, room, now = unpack(ARGV, 1, 5)
 local current = redis.call('HGET', group, 'version')
 if not current then return {'missing'} end
 if match ~= '' and match ~= current then return {'mismatch', current} end
 local held = redis.call('LLEN', preferences)
-if held + #ARGV - 4 > tonumber(most) then return {'too_many', held} end
+if held + #ARGV - 5 > tonumber(most) then return {'too_many', held} end
+if room ~= '' then
+  local pairs_held = 0
+  for _, text in ipairs(redis.call('LRANGE', preferences, 0, -1)) do
+    local body = cjson.decode(text)
+    pairs_held = pairs_held + (body.options and #body.options or body.chosen and 2 or 1)
+  end
+  if pairs_held > tonumber(room) then return {'too_many_pairs', pairs_held} end
+end
 
 local version = redis.call('HINCRBY', versions, id, 1)
 redis.call('HSET', group, 'version', version, 'updated_at', now)
 redis.call('DEL', vectors)
-push(preferences, 5)
+push(preferences, 6)
 local row = redis.call('HMGET', group, 'version', 'head', 'created_at', 'updated_at')
 return {'appended', row[1], row[2], row[3], row[4], redis.call('LRANGE', preferences, 0, -1)}
 """

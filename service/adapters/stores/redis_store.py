@@ -12,7 +12,14 @@ from urllib.parse import quote
 from service.adapters.stores import codec, redis_scripts, refusals
 from service.adapters.stores.cursors import decode_cursor, encode_cursor
 from service.adapters.stores.redis_connection import RedisConnection
-from service.core.domain import FloatArray, Group, GroupDraft, GroupPage, Preference
+from service.core.domain import (
+    FloatArray,
+    Group,
+    GroupDraft,
+    GroupPage,
+    Preference,
+    context_tokens_of,
+)
 from service.core.errors import GroupExists, GroupNotFound
 from service.core.ports import Idempotency
 
@@ -106,18 +113,23 @@ class RedisStore:
         preferences: Sequence[Preference],
         *,
         max_preferences: int,
+        max_context_tokens: int | None = None,
         if_match: int | None = None,
     ) -> Group:
         """Add preferences at the end; see the port."""
         added = codec.encode_preferences(preferences)
         keys = _keys(tenant, group_id, "group", "preferences", "vectors")
         keys += _keys(tenant, None, "versions")
-        args = [group_id, _match(if_match), max_preferences, codec.now(), *added]
+        more_tokens = context_tokens_of(preferences)
+        room = "" if max_context_tokens is None else max_context_tokens - more_tokens
+        args = [group_id, _match(if_match), max_preferences, room, codec.now(), *added]
         match await self._redis.run(redis_scripts.APPEND, keys, args):
             case [b"appended", *row]:
                 return codec.decode_group(_record(group_id, row))
             case [b"too_many", held]:
                 raise refusals.too_many(held, len(added), max_preferences)
+            case [b"too_many_pairs", tokens] if max_context_tokens is not None:
+                raise refusals.too_many_pairs(tokens, more_tokens, max_context_tokens)
             case other:
                 raise _refused(other, group_id, if_match)
 

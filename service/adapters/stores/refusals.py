@@ -21,6 +21,15 @@ def too_many(held: int, added: int, limit: int) -> InputTooLarge:
     return InputTooLarge([FieldError("/preferences", detail)])
 
 
+def too_many_pairs(held: int, added: int, limit: int) -> InputTooLarge:
+    """An append would make the group's context larger than the cap."""
+    detail = (
+        f"the group holds {held} (prompt, response) pairs; with {added} more it would be over "
+        f"{limit}"
+    )
+    return InputTooLarge([FieldError("/preferences", detail)])
+
+
 def key_reused() -> IdempotencyConflict:
     """The idempotency key came with another payload before."""
     return IdempotencyConflict(

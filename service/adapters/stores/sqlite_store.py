@@ -17,7 +17,14 @@ from service.adapters.stores import codec, refusals
 from service.adapters.stores import sqlite_rows as rows
 from service.adapters.stores.cursors import decode_cursor, encode_cursor
 from service.adapters.stores.sqlite_database import Database
-from service.core.domain import FloatArray, Group, GroupDraft, GroupPage, Preference
+from service.core.domain import (
+    FloatArray,
+    Group,
+    GroupDraft,
+    GroupPage,
+    Preference,
+    context_tokens_of,
+)
 from service.core.errors import GroupExists, StoreUnavailable
 from service.core.ports import Idempotency
 
@@ -99,10 +106,12 @@ class SqliteStore:
         preferences: Sequence[Preference],
         *,
         max_preferences: int,
+        max_context_tokens: int | None = None,
         if_match: int | None = None,
     ) -> Group:
         """Add preferences at the end; see the port."""
         added = codec.encode_preferences(preferences)
+        more_tokens = context_tokens_of(preferences)
 
         def work(conn: sqlite3.Connection) -> Group:
             row = rows.require(conn, tenant, group_id)
@@ -111,17 +120,23 @@ class SqliteStore:
             if len(held) + len(added) > max_preferences:
                 raise refusals.too_many(len(held), len(added), max_preferences)
             version, updated_at = rows.next_version(conn, tenant, group_id), codec.now()
+            grown = codec.decode_group(
+                codec.Record(
+                    group_id, version, row["head"], held + added, row["created_at"], updated_at
+                )
+            )
+            if max_context_tokens is not None and grown.context_tokens > max_context_tokens:
+                # The version goes back with the transaction.
+                raise refusals.too_many_pairs(
+                    grown.context_tokens - more_tokens, more_tokens, max_context_tokens
+                )
             conn.execute(
                 "UPDATE groups SET version = ?, updated_at = ? WHERE key = ?",
                 (version, updated_at, row["key"]),
             )
             conn.execute("DELETE FROM vectors WHERE group_key = ?", (row["key"],))
             rows.add_preferences(conn, row["key"], added, start=len(held))
-            return codec.decode_group(
-                codec.Record(
-                    group_id, version, row["head"], held + added, row["created_at"], updated_at
-                )
-            )
+            return grown
 
         return await self._write(work)
 

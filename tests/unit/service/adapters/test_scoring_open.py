@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from fixtures.checkpoints import write_checkpoint
+from pydantic import ValidationError
 
 from models.embedders import load_embedder
+from models.scorer import MAX_CONTEXT_TOKENS
 from service.adapters.scoring.open import open_scoring
 from service.settings import Settings, SettingsError
 
@@ -53,3 +55,9 @@ def test_what_cannot_be_loaded_names_its_setting(tmp_path: Path, digest: str) ->
     folder = write_checkpoint(tmp_path, digest=digest, dim=384)
     assert "GPO_EMBEDDER" in refusal(checkpoint=folder, embedder="word2vec")
     assert "GPO_DEVICE='abacus'" in refusal(checkpoint=folder, device="abacus")
+
+
+def test_no_setting_lets_in_a_context_that_the_module_refuses() -> None:
+    assert Settings().max_context_tokens == MAX_CONTEXT_TOKENS
+    with pytest.raises(ValidationError):
+        Settings(max_context_tokens=MAX_CONTEXT_TOKENS + 1)

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from fixtures.service_app import COMPARISON, GROUP, RATING, SHARE, Bench
+from fixtures.service_app import COMPARISON, GROUP, RATING, SHARE, Bench, open_bench
+
+from service.settings import Settings
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
@@ -114,6 +116,26 @@ async def test_appending_over_the_cap_writes_nothing(bench: Bench) -> None:
     assert (response.status_code, response.json()["code"]) == (413, "input_too_large")
     assert response.json()["errors"][0]["pointer"] == "/preferences"
     assert (await bench.client.get("/groups/town")).json()["version"] == 1
+
+
+async def test_a_context_over_the_cap_writes_nothing(settings: Settings) -> None:
+    small = settings.model_copy(update={"max_context_tokens": 6})
+    async with open_bench(small) as bench:
+        made = await bench.add()
+        assert made["context_tokens"] == 6
+        more, asked = {"preferences": [RATING]}, {"prompt": "Why?", "responses": ["So."]}
+        large = {"name": "Town", "preferences": [SHARE, SHARE, RATING]}
+        for method, path, body in (
+            ("POST", "/groups", large),
+            ("PUT", "/groups/town", large),
+            ("PUT", "/groups/village", large),
+            ("POST", "/groups/town/preferences", more),
+            ("POST", "/score", {"preferences": large["preferences"], **asked}),
+        ):
+            response = await bench.client.request(method, path, json=body)
+            assert response.status_code == 413, path
+            assert [e["pointer"] for e in response.json()["errors"]] == ["/preferences"]
+        assert await bench.stored() == [made]
 
 
 @pytest.mark.parametrize(

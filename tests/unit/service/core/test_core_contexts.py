@@ -136,6 +136,19 @@ async def test_vectors_that_cannot_be_kept_are_used_all_the_same(
     await store.close()
 
 
+async def test_an_inline_context_has_a_largest_size(store: SqliteStore) -> None:
+    embedder = FakeEmbedder()
+    contexts = Contexts(store, embedder, Limits(context_tokens=4))
+    assert (await only(contexts, Target(preferences=(SHARE, PAIR)))).context.items
+    embedder.embedded.clear()
+    with pytest.raises(InputTooLarge) as caught:
+        await contexts.load(TENANT, Target(preferences=ALL))
+    [fault] = caught.value.errors
+    assert fault.pointer == "/preferences"
+    assert "found 5" in fault.detail
+    assert embedder.embedded == []
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeEmbedder
 
 from service.adapters.stores.sqlite_store import SqliteStore
-from service.core.domain import Group, GroupDraft
+from service.core.domain import ComparisonPreference, Group, GroupDraft, RatingPreference
 from service.core.errors import GroupNotFound, InputTooLarge, InvalidInput, VersionMismatch
 from service.core.groups import Expected, Groups, check_id
 from service.core.limits import Limits
@@ -91,6 +91,31 @@ async def test_a_page_is_no_longer_than_the_cap(store: BusyStore) -> None:
     assert [group.id for group in page.groups] == ["a", "b"]
     with pytest.raises(InputTooLarge):
         await groups.list(TENANT, limit=3, cursor=None)
+
+
+async def test_a_context_has_a_largest_size(store: BusyStore) -> None:
+    groups = Groups(store, FakeEmbedder(), Limits(context_tokens=3))
+    pair, rating = ComparisonPreference("Pick.", "This.", "That."), RatingPreference("S.", "Y.", 1)
+    small, large = GroupDraft("Town", (pair, rating)), GroupDraft("Town", (pair, pair))
+    for refused in (
+        groups.create(TENANT, large, group_id="town"),
+        groups.put(TENANT, "town", large),
+    ):
+        with pytest.raises(InputTooLarge) as caught:
+            await refused
+        assert [fault.pointer for fault in caught.value.errors] == ["/preferences"]
+    with pytest.raises(GroupNotFound):
+        await groups.get(TENANT, "town")
+    made = await groups.create(TENANT, small, group_id="town")
+    for refused_too in (
+        groups.append(TENANT, "town", (rating,)),
+        groups.append(TENANT, "town", (pair, pair)),
+        groups.put(TENANT, "town", large),
+    ):
+        with pytest.raises(InputTooLarge) as caught:
+            await refused_too
+        assert [fault.pointer for fault in caught.value.errors] == ["/preferences"]
+    assert await groups.get(TENANT, "town") == made
 
 
 @pytest.mark.parametrize("name", ["a", "A-1_2.3:4", "x" * 128, "...", "grp_0"])
