@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on from the run folder's state")
     train.add_argument("--init", type=Path, help="start from released weights")
     train.add_argument("--decay-steps", type=int, default=0, help="bring the rate to zero and end")
+    train.add_argument("--stable-steps", type=int, default=0, help="steps before the decay")
     train.add_argument("--lr", type=float, default=TrainOptions().matrix_lr)
     train.add_argument("--compile", action="store_true")
     commands.add_parser("export", parents=[shared, released], help="write the run's weights")
@@ -81,7 +82,12 @@ def corpus_stats(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """Run one stage; the tokenizer is fitted once and kept in the run folder."""
     torch.set_num_threads(args.threads)
-    options = TrainOptions(device=args.device, decay_steps=args.decay_steps, matrix_lr=args.lr)
+    options = TrainOptions(
+        device=args.device,
+        stable_steps=args.stable_steps,
+        decay_steps=args.decay_steps,
+        matrix_lr=args.lr,
+    )
     torch.manual_seed(options.seed)
     corpus, shape = load_corpus(args.data, CorpusOptions()), ModelShape()
     folder = args.out / "tokenizer"

@@ -57,7 +57,8 @@ class TrainOptions:
     """One stage of training; a stage may stop early and be resumed exactly.
 
     The learning rate follows warmup-stable-decay over wall-clock stages: it warms up once, stays,
-    and falls linearly to zero over the last `decay_steps` when a stage is asked to finish.
+    and falls linearly to zero over `decay_steps` after a further `stable_steps`, when a stage is
+    asked to finish.
     """
 
     rows: int = 16
@@ -66,6 +67,7 @@ class TrainOptions:
     other_lr: float = 2e-3
     weight_decay: float = 0.1
     warmup_steps: int = 60
+    stable_steps: int = 0
     decay_steps: int = 0
     save_minutes: float = 4.0
     clip: float = 1.0

@@ -20,6 +20,7 @@ from models.opinion_lm.domains import DOMAINS, Domain
 from models.opinion_lm.everyday import EVERYDAY
 from models.opinion_lm.layouts import frame
 from models.opinion_lm.scales import scale_case
+from models.opinion_lm.statements import matter_case, pair_case, state_case
 from models.opinion_lm.surveys import Survey, content_runs, load_surveys, survey_cases
 from models.opinion_lm.templates import (
     Case,
@@ -38,7 +39,10 @@ _NO_CONTEXT = re.compile(
     r"^what might be the|before we go|^are there any other changes",
     re.I,
 )
-_TOPIC_KINDS = (thing_case, plan_case, plan_case, side_case, only_case, scale_case)
+_TOPIC_KINDS = (
+    *(thing_case, plan_case, plan_case, side_case, only_case, scale_case),
+    *(state_case, state_case, pair_case, matter_case),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from models.opinion_lm.corpus import Corpus, epoch_cases, mentions, normalise
 from models.opinion_lm.layouts import with_options
 from models.opinion_lm.packing import collate, encode, pack
 from models.opinion_lm.sample import Sampler
+from models.opinion_lm.statements import state_case
 from models.opinion_lm.surveys import Survey, survey_cases
 from models.opinion_lm.templates import Case, plan_case, side_case, thing_case
 from models.opinion_lm.train import answer_loss
@@ -69,7 +70,7 @@ def evaluate(
         [
             t
             for c, ts in zip(topics, texts[-len(topics) :], strict=True)
-            if c.kind == "topic-plan"
+            if c.kind in {"topic-plan", "topic-state"}
             for t in [ts]
         ]
     )
@@ -93,7 +94,7 @@ def topic_cases(corpus: Corpus, options: EvalOptions) -> list[Case]:
     """Made-up cases about held-out topics, each prompt once, without listed options."""
     rng, found = random.Random(f"{options.seed}-topics"), dict[str, Case]()
     while len(found) < options.topics:
-        case = rng.choice((thing_case, plan_case, plan_case, side_case))(rng, SAMPLES)
+        case = rng.choice((thing_case, plan_case, state_case, side_case))(rng, SAMPLES)
         if (
             mentions(case, corpus.held_topics)
             and "\n" not in case.prompt

@@ -186,3 +186,66 @@ STATEMENTS = split(
     """{s}. Do you agree or disagree? | {s}. | {h} topic: {s}? | Do you agree that {l}? | Should
     {a} {p}? | What do you think: {l}?"""
 )
+
+STATES = split(
+    """banned | taxed | protected by law | free for everyone | free for all children | cheaper |
+    closed on Sundays | regulated more strictly | paid for by the state | allowed everywhere |
+    taught at school | reduced | lowered | raised | increased | open to everyone | illegal |
+    legal | better funded | limited to a few | left alone | run by the city | made safer |
+    lowered to 16 | raised to 67 | checked every year | a matter of choice | kept as they are |
+    replaced by something better | allowed only at night | decided by voters | abolished | more
+    common | rarer | available online | open at weekends | explained to the public"""
+)
+STATE_QUESTIONS = split(
+    """Should {t} be {x}? | Do you think {t} should be {x}? | Do you think that {t} should be {x}?
+    | Do you believe {t} ought to be {x}? | {T} should be {x}. Do you agree or disagree? | Would
+    it be right if {t} were {x}? | Some people say {t} should be {x}. What do you say? | In your
+    opinion, should {t} be {x} or not? | Would you like {t} to be {x}? | Is it time for {t} to
+    be {x}?"""
+)
+STATE_FOR = split(
+    """{T} should be {x} | I think {t} should be {x} | Yes, {t} should be {x} | I agree that {t}
+    should be {x} | I would like {t} to be {x} | It is time for {t} to be {x} | I would vote for
+    {t} to be {x} | Yes, I think {t} should be {x}"""
+)
+STATE_AGAINST = split(
+    """{T} should not be {x} | I do not think {t} should be {x} | No, {t} should not be {x} | I
+    disagree that {t} should be {x} | I see no need for {t} to be {x} | I would not want {t} to
+    be {x} | No, I don't think {t} should be {x} | I am against it if {t} were to be {x}"""
+)
+STATE_MIXED = split(
+    """I am not sure that {t} should be {x} | {T} should be {x} only in some cases | Maybe {t}
+    should be {x}, but slowly | I can see both sides of it if {t} were to be {x} | I am torn on
+    whether {t} should be {x} | I could live with it if {t} were {x}"""
+)
+WHO = split(
+    """People | We | Parents | Young people | Companies | Politicians | Teachers | Neighbours | The
+    rich | The government | Doctors | Families | Cities | Everyone | Nobody | Workers"""
+)
+DUTIES = split("should | should never | have to | must | ought to | could | need to")
+PAIR_QUESTIONS = split(
+    """Which comes closer to your view? | Which statement comes closer to what you think? | Which
+    of these do you agree with more? | Choose the statement that fits you better. | Which is
+    nearer to your own opinion? | Here are two views. Which one is yours? | What do you think is
+    right? | If you had to choose, which would it be?"""
+)
+PAIR_ANSWERS = split(
+    """{o} | I think {l} | I believe that {l} | In my view, {l} | I would say that {l} | To me, {l}
+    | My view is that {l} | I agree more with the first thought that comes to me: {l} | If I had
+    to choose: {l} | I am sure that {l} | I feel that {l} | Clearly, {l}"""
+)
+MATTER_QUESTIONS = split(
+    """What matters most to you about {t}? | Besides {o}, what matters to you when it comes to {t}?
+    | Apart from {o}, what is most important to you about {t}? | What is the most important
+    thing about {t}? | What do you look for in {t}? | When you think of {t}, what do you care
+    about? | What should people know about {t}? | How do {t} affect your life? | What would you
+    change about {t}? | What is one thing that could be better about {t}? | Why do {t} matter? |
+    Tell us what you expect from {t}."""
+)
+MATTER_ANSWERS = split(
+    """What matters most to me about {t} is that {r} | For me {t} are about one thing: {r} | When
+    it comes to {t}, I care that {r} | {R}, that is what I think of with {t} | I would tell
+    people about {t} that {r} | With {t} I notice that {r} | I think about {t} quite often,
+    because {r} | The most important thing about {t} to me: {r} | {T} touch my life because {r}
+    | What I expect from {t} is simple, {r}"""
+)

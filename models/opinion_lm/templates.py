@@ -125,7 +125,8 @@ def lower_first(text: str) -> str:
     return text if keep else text[:1].lower() + text[1:]
 
 
-def _stances(rng: random.Random, n: int) -> list[str]:
+def stances(rng: random.Random, n: int) -> list[str]:
+    """`n` stances, for and against alike and mixed half as often."""
     return rng.choices((FOR, AGAINST, MIXED), weights=(4, 4, 2), k=n)
 
 
@@ -135,7 +136,7 @@ def thing_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case
     topic = pick_topic(rng, domain)
     answers = tuple(
         stance_answer(rng, domain, _fill(rng.choice(_CLAIMS_THING[s]), topic), s)
-        for s in _stances(rng, n)
+        for s in stances(rng, n)
     )
     prompt = frame(rng, _fill(rng.choice(phrases.ABOUT), topic))
     return Case(topic, prompt, answers, "topic-open")
@@ -151,7 +152,7 @@ def plan_case(rng: random.Random, n: int, domain: Domain | None = None) -> Case:
     domain = domain or pick_domain(rng)
     plan, actor = pick_proposal(rng, domain), rng.choice(ACTORS)
     prompt = _fill(rng.choice(phrases.SHOULD), plan, actor)
-    answers = tuple(_plan_answer(rng, domain, plan, actor, s) for s in _stances(rng, n))
+    answers = tuple(_plan_answer(rng, domain, plan, actor, s) for s in stances(rng, n))
     if rng.random() < 0.3:
         prompt = with_options(rng, prompt, rng.choice(_YES_NO))
     return Case(plan, frame(rng, prompt), answers, "topic-plan")

@@ -77,7 +77,7 @@ def corpus_tokenizer(corpus: Corpus, vocab_size: int) -> PreTrainedTokenizerFast
 def learning_rate_scale(step: int, options: TrainOptions, decay_from: int | None) -> float:
     """Warm up linearly, stay at 1, fall linearly to 0 from `decay_from` on."""
     scale = min(1.0, (step + 1) / max(options.warmup_steps, 1))
-    if decay_from is not None and options.decay_steps:
+    if decay_from is not None and options.decay_steps and step > decay_from:
         scale *= max(0.0, 1.0 - (step - decay_from) / options.decay_steps)
     return scale
 
@@ -189,7 +189,7 @@ class Trainer:
         begun = saved = time.monotonic()
         done, bar = False, tqdm(desc="train", unit="step", initial=self.progress.step)
         if self.options.decay_steps and self.progress.decay_from is None:
-            self.progress.decay_from = self.progress.step
+            self.progress.decay_from = self.progress.step + self.options.stable_steps
         rows = self._rows()
         while not done and time.monotonic() - begun < minutes * 60:
             if max_steps is not None and self.progress.step >= max_steps:

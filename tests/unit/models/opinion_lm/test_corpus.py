@@ -6,8 +6,12 @@ import pytest
 from models.opinion_lm.config import CorpusOptions
 from models.opinion_lm.corpus import Corpus, epoch_cases, load_corpus, mentions, normalise
 from models.opinion_lm.scales import option_claim, scale_case
+from models.opinion_lm.statements import matter_case, pair_case, state_case
 from models.opinion_lm.surveys import clean_survey, content_span, split_item
 from models.opinion_lm.templates import Case, gerund, only_case, plan_case, side_case, thing_case
+
+MAKERS = (thing_case, plan_case, side_case, only_case, scale_case)
+MORE_MAKERS = (state_case, pair_case, matter_case)
 
 
 def test_same_folder_and_seed_give_the_same_epoch(corpus: Corpus, data_folder: Path) -> None:
@@ -57,7 +61,7 @@ def test_survey_answers_take_different_options_and_name_the_subject(corpus: Corp
     assert sum(any(s in a for s in subjects) for a in answers) > len(answers) * 0.9
 
 
-@pytest.mark.parametrize("make", [thing_case, plan_case, side_case, only_case, scale_case])
+@pytest.mark.parametrize("make", [*MAKERS, *MORE_MAKERS])
 def test_made_up_answers_hardly_repeat(make: object) -> None:
     rng = random.Random(1)
     cases: list[Case] = [make(rng, 4) for _ in range(200)]  # type: ignore[operator]
