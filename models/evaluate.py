@@ -257,10 +257,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     rows = evaluate(scorer, corpora, seeds=args.seeds)
-    title = f"checkpoint {scorer.card.name}, digest {scorer.card.digest}"
+    title = f"Checkpoint {scorer.card.name}, digest {scorer.card.digest}"
     console.print(to_table(rows, title))
     if args.markdown:
-        args.markdown.write_text(to_markdown(rows))
+        args.markdown.write_text(f"{title}\n\n{to_markdown(rows)}")
     if args.json:
         card = {"name": scorer.card.name, "digest": scorer.card.digest}
         data = {c.name: c.sha256 for c in corpora.corpora}

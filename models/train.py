@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
     if args.evaluate:
         rows = evaluate(scorer, corpora)
-        console.print(to_table(rows, f"checkpoint {scorer.card.name}, digest {scorer.card.digest}"))
+        console.print(to_table(rows, f"Checkpoint {scorer.card.name}, digest {scorer.card.digest}"))
     return 0
 
 

@@ -34,14 +34,14 @@ class TrainConfig:
     """How long, how fast and when to stop. `patience` counts evaluations without a better one."""
 
     seed: int = 0
-    steps: int = 6_000
-    batch: int = 16
-    learning_rate: float = 6e-4
+    steps: int = 3_000
+    batch: int = 8
+    learning_rate: float = 8e-4
     warmup: int = 200
     weight_decay: float = 0.05
     spread_weight: float = 0.02
-    evaluate_every: int = 250
-    patience: int = 8
+    evaluate_every: int = 150
+    patience: int = 20
     device: str = "cpu"
 
 
