@@ -194,7 +194,7 @@ def _card_from(raw: dict[str, Any], file: Path) -> Card:
                 "files": dict(raw["files"]),
             }
         )
-    except (TypeError, KeyError) as exc:
+    except (TypeError, KeyError, ValueError) as exc:
         raise CheckpointError(f"{file} does not describe a checkpoint: {exc}") from exc
 
 

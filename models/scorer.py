@@ -76,9 +76,12 @@ class GPOScorer:
             prior = PopulationPrior(
                 load_file(path, card, BANK), PriorConfig(**card.config["prior"])
             )
-        except (KeyError, TypeError, RuntimeError) as exc:
+            cls(network.eval(), prior, card, calibration)._try_out()
+        except KeyError as exc:
+            raise CheckpointError(f"{path}: the files or the card lack {exc}") from exc
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as exc:
             raise CheckpointError(f"{path}: the weights do not fit their card: {exc}") from exc
-        return cls(network.to(device).eval(), prior, card, calibration)
+        return cls(network.to(device), prior, card, calibration)
 
     def save(self, path: Path | str, *, card: Card | None = None) -> GPOScorer:
         """Write a checkpoint folder; the card gets this scorer's configuration and digests."""
@@ -131,6 +134,16 @@ class GPOScorer:
     def compare(self, context: EncodedContext, pair: FloatArray) -> Scored:
         """How likely the group prefers each of two responses (2, D)."""
         return self._answer(context, [self._target(Kind.COMPARISON, pair)])[0]
+
+    def _try_out(self) -> None:
+        """Answer once for each kind: figures of the wrong shape show here, not in a request."""
+        vectors = np.eye(2, self.network.config.embedding_dim, dtype=np.float32)
+        even = np.full(2, 0.5, np.float32)
+        sizes = {Kind.SHARE: 2, Kind.RATING: 1, Kind.COMPARISON: 2}
+        context = self.encode_context([Item(k, vectors[:n], even[:n]) for k, n in sizes.items()])
+        self.predict(context, [vectors])
+        self.score(context, vectors)
+        self.compare(context, vectors)
 
     def _target(self, kind: Kind, vectors: FloatArray) -> Item:
         zeros = np.zeros(len(vectors), np.float32)

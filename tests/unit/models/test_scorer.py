@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from episodes_for_tests import DIM, POPULATIONS, lively_network, random_item
+from torch import Tensor
 
 from models.batches import Item, Kind
-from models.checkpoint import Card, CardEmbedder, CardTraining, CheckpointError
+from models.checkpoint import (
+    Card,
+    CardEmbedder,
+    CardTraining,
+    CheckpointError,
+    save_checkpoint,
+)
 from models.prior import BankItem, PriorConfig, Rated, fit_prior
-from models.scorer import ARCH, Calibration, ContextTooLargeError, GPOScorer
+from models.scorer import ARCH, BANK, Calibration, ContextTooLargeError, GPOScorer
 
 
 def card() -> Card:
@@ -144,3 +152,24 @@ def test_a_damaged_bank_is_refused(scorer: GPOScorer, tmp_path: Path) -> None:
     bank.write_bytes(bank.read_bytes()[:-1] + b"\x00\x01")
     with pytest.raises(CheckpointError, match="bank"):
         GPOScorer.load(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda bank: bank.pop("rating"), "lack 'rating'"),
+        (lambda bank: bank.update(bank_item=bank["bank_item"][:-1]), "do not fit their card"),
+        (lambda bank: bank.update(bank_alpha=bank["bank_alpha"][:-1]), "do not fit their card"),
+        (lambda bank: bank.update(rating=bank["rating"][:-1]), "do not fit their card"),
+    ],
+    ids=["absent", "items", "kernel", "approval"],
+)
+def test_files_that_do_not_fit_each_other_are_refused(
+    scorer: GPOScorer, tmp_path: Path, damage: Callable[[dict[str, Tensor]], None], said: str
+) -> None:
+    saved = scorer.save(tmp_path)
+    bank = dict(saved.prior.tensors())
+    damage(bank)
+    save_checkpoint(tmp_path, saved.network.state_dict(), saved.card, files={BANK: bank})
+    with pytest.raises(CheckpointError, match=said):
+        GPOScorer.load(tmp_path)

@@ -7,7 +7,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from fixtures.checkpoints import write_checkpoint
 
+from models.checkpoint import load_checkpoint, load_file, save_checkpoint
 from service.cli import main
 
 
@@ -57,6 +59,23 @@ def test_what_cannot_start_says_why_in_one_line(
     [line] = printed.err.splitlines()
     assert line.startswith("gpo: ")
     assert word in line
+    assert printed.out == ""
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = write_checkpoint(tmp_path / "damaged", digest="d" * 64, dim=4)
+    tensors, card = load_checkpoint(folder)
+    lost, _ = tensors.popitem()
+    files = {name: load_file(folder, card, name) for name in card.files}
+    save_checkpoint(folder, tensors, card, files=files)
+    monkeypatch.setenv("GPO_CHECKPOINT", str(folder))
+    assert status_of("serve", "--port", "0") == 2
+    printed = capsys.readouterr()
+    [line] = printed.err.splitlines()
+    assert line.startswith(f"gpo: GPO_CHECKPOINT: {folder}: ")
+    assert lost in line
     assert printed.out == ""
 
 
