@@ -36,8 +36,8 @@ OPTIONS = ("Support", "Oppose")
 FILES = ("city-tenants.json", "small-landlords.json")
 LEAST_DIFFERENCE = 0.1
 
-PROMPT = "Many people say that rents are too high. What should be done about it?"
-DRAWS = {"n": 8, "seed": 7, "max_tokens": 60}
+PROMPT = "Should the government put a limit on rent?"
+DRAWS = {"n": 8, "seed": 7, "max_tokens": 60, "temperature": 0.8}
 
 START_TIMEOUT_S = 180.0
 REQUEST_TIMEOUT_S = 120.0
