@@ -216,6 +216,19 @@ async def test_cancelling_closes_the_connection() -> None:
         await until(lambda: fake.under_way == 0 and fake.left == 1)
 
 
+async def test_a_deadline_and_cancellations_at_one_time_leave_no_connection_open() -> None:
+    async with fake_server(never) as fake, client(fake.url) as generator:
+        await generator.check()
+        calls = [asyncio.create_task(ask(generator, seconds=0.5)) for _ in range(32)]
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(5):
+            for call in calls:
+                call.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(*calls, return_exceptions=True)
+        await until(lambda: fake.under_way == 0)
+
+
 async def test_nobody_listens() -> None:
     async with client(closed_url()) as generator:
         with pytest.raises(GeneratorUnavailable, match="cannot be reached"):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fixtures.serve_process import ServeProcess, serving
-from fixtures.vllm_server import ENVIRONMENT, VllmServer, require_vllm
+from fixtures.vllm_server import ENVIRONMENT, START_S, VllmServer, require_vllm
 
 pytestmark = pytest.mark.vllm
 
@@ -41,7 +41,7 @@ def service(
     if request.param == "vllm-http":
         server: VllmServer = request.getfixturevalue("vllm_server")
         settings["GPO_GENERATOR_URL"] = server.url
-    with serving(tmp_path_factory.mktemp(request.param), **settings) as running:
+    with serving(tmp_path_factory.mktemp(request.param), start_s=START_S, **settings) as running:
         yield running
         assert running.stop() == 0
 
@@ -103,7 +103,7 @@ async def test_a_client_that_leaves_frees_the_engine(
     await asyncio.gather(call, return_exceptions=True)
     if "vllm-http" in request.node.name:
         server: VllmServer = request.getfixturevalue("vllm_server")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await server.running():  # noqa: ASYNC110 - another process, no event
                 await asyncio.sleep(0.05)
     assert (await generate(client, n=1)).status_code == 200

@@ -35,7 +35,8 @@ def _tokenize(tokenizer: Any, text: str, *, special: bool) -> list[int]:
         text.encode()
     except UnicodeEncodeError as exc:
         raise GeneratorRejected(NOT_UNICODE) from exc
-    return list(tokenizer.encode(text, add_special_tokens=special))
+    # Not verbose: of a text that is too long it would warn, and `room` refuses that anyway.
+    return list(tokenizer.encode(text, add_special_tokens=special, verbose=False))
 
 
 def room(prompt_tokens: int, max_tokens: int, limit: int) -> int:
