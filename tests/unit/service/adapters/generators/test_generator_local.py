@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -78,6 +81,20 @@ async def test_more_calls_than_places_wait_for_one(
     few = await asyncio.gather(*(draw(generator, seed) for seed in range(10)))
     monkeypatch.undo()
     assert few == await asyncio.gather(*(draw(generator, seed) for seed in range(10)))
+
+
+async def test_a_prompt_that_is_too_long_is_refused_without_a_warning() -> None:
+    library, said = logging.getLogger("transformers"), QueueHandler(SimpleQueue())
+    library.addHandler(said)
+    generator = TransformersGenerator.load(LM)
+    try:
+        for prompt in (RawPrompt("We " * 3_000), ChatPrompt((Message("user", "We " * 3_000),))):
+            with pytest.raises(GeneratorRejected, match="this model reads"):
+                await generator.generate_one(prompt, PARAMS, seed=1)
+        assert said.queue.empty()
+    finally:
+        library.removeHandler(said)
+        await generator.close()
 
 
 async def test_a_model_without_a_chat_template_takes_raw_text_only() -> None:
