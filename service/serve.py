@@ -18,10 +18,12 @@ import uvicorn
 
 from service.app import create_app
 from service.core.contexts import embedder_label
+from service.core.domain import EmbedderIdentity
 from service.settings import Settings, SettingsError
 from service.wiring import Parts, build_readiness, open_parts
 
 _GRACE_S = 20
+_LANGUAGES = {"en": "English"}
 _PASSWORD = re.compile(r"(://[^/@\s,]*?:)[^/\s,]+@")
 
 
@@ -122,7 +124,15 @@ def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> 
         f"  generator  {generator}",
         f"  scorer     {parts.scorer.model} from {settings.checkpoint}",
         f"  embedder   {embedder_label(parts.embedder.identity)} ({settings.embedder})",
+        *_languages(parts.embedder.identity),
     ]
+
+
+def _languages(identity: EmbedderIdentity) -> list[str]:
+    if not identity.languages:
+        return []
+    read = ", ".join(_LANGUAGES.get(code, code) for code in identity.languages)
+    return [f"  note       the embedder reads {read}; see GPO_EMBEDDER for other languages"]
 
 
 def _without_passwords(urls: str) -> str:

@@ -111,11 +111,15 @@ Preference = SharePreference | RatingPreference | ComparisonPreference
 
 @dataclass(frozen=True, slots=True)
 class EmbedderIdentity:
-    """Which embedder made a vector: two vectors compare only if the digests are equal."""
+    """Which embedder made a vector: two vectors compare only if the digests are equal.
+
+    `languages` (ISO 639-1) are those that it reads well; empty means unknown.
+    """
 
     id: str
     digest: str
     dim: int
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> EmbedderIdentity:
-        """Name, digest and dimension."""
+        """Name, digest, dimension and languages."""
 
     def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """For each (prompt, response): would its template be longer than the embedder reads?"""

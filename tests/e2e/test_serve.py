@@ -50,7 +50,8 @@ def test_it_says_what_it_loaded(service: ServeProcess) -> None:
     assert lines[0].startswith("gpo-serve listens on http://127.0.0.1:")
     assert [line.split()[0] for line in lines[1:5]] == ["store", "generator", "scorer", "embedder"]
     assert "groups.db" in lines[1]
-    assert len(lines) == 5
+    assert "reads English" in lines[5]
+    assert len(lines) == 6
 
 
 async def test_operations(client: httpx.AsyncClient) -> None:
@@ -175,7 +176,7 @@ async def test_groups_outlive_a_kill_and_a_termination_is_clean(tmp_path: Path) 
                 answer = await post(client, "/predict", {"group_id": "swimmers", **QUESTION})
                 assert answer["predictions"][0]["group_version"] == 1
             assert await asyncio.to_thread(second.stop, signal.SIGTERM) == 0
-            assert len(second.said.splitlines()) == 5
+            assert len(second.said.splitlines()) == 6
 
 
 async def test_a_client_that_leaves_frees_the_generator(tmp_path: Path) -> None:

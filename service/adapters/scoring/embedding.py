@@ -32,8 +32,9 @@ class CachingEmbedder:
 
     @property
     def identity(self) -> EmbedderIdentity:
-        """Name, digest and dimension."""
-        return EmbedderIdentity(self._model.id, self._model.digest, self._model.dim)
+        """Name, digest, dimension and languages."""
+        info = self._model.info
+        return EmbedderIdentity(info.id, info.digest, info.dim, info.languages)
 
     def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """For each (prompt, response): would its template be longer than the embedder reads?"""

@@ -32,6 +32,7 @@ async def test_a_pair_that_fits_opens_and_closes(tmp_path: Path, digest: str) ->
     )
     assert (embedder.identity.id, embedder.identity.dim) == ("minilm", 384)
     assert embedder.identity.digest == digest
+    assert embedder.identity.languages == ("en",)
     assert embedder.cache.max_bytes == 3_000_000
     assert scorer.cache.max_bytes == 5_000_000
     await embedder.check()
