@@ -27,6 +27,7 @@ ROWS = 512  # context tokens that attend at a time
 CHANNELS = 5  # kinds of closeness between two tokens
 PROFILE_SCALE = 20.0  # brings products of profiles, about .03 in a survey, to the order of 1
 PLAIN_ENERGY = 0.01  # mean squared residual of an ordinary group, (.1)^2
+LEAST = 1e-6  # smallest base probability, so that its logarithm stays finite
 BEND = 0.03  # share near 0 from which the ridge's shift loses its effect
 
 
@@ -334,10 +335,11 @@ class GPO(nn.Module):
         pick = targets.kind.unsqueeze(-1)
         delta = (self.delta(plus) - self.delta(minus)).gather(-1, pick).squeeze(-1) / 2
         spread = (self.spread(plus) + self.spread(minus)).gather(-1, pick).squeeze(-1) / 2
-        shift = self.ridge_weight[targets.kind] * hint
-        base = _shifted(targets.prior.clamp(1e-6, 1 - 1e-6), shift, both_ends=False)
+        shift = (self.ridge_weight[targets.kind] * hint).clamp(-1, 1)
+        prior = targets.prior.clamp(LEAST, 1 - LEAST)
+        base = _shifted(prior, shift, both_ends=False).clamp(min=LEAST)
         inside = log_softmax_by_item(torch.log(base) + delta, targets.item, targets.mask)
-        rate = _shifted(targets.prior.clamp(1e-6, 1 - 1e-6), shift, both_ends=True)
+        rate = _shifted(prior, shift, both_ends=True).clamp(LEAST, 1 - LEAST)
         alone = F.logsigmoid(torch.logit(rate) + delta)
         log_mean = torch.where(targets.kind == RATING, alone, inside)
         return Output(

@@ -167,6 +167,21 @@ def test_shares_sum_to_one_and_everything_is_finite(seed: int) -> None:
     assert (output.std > 0).all()
 
 
+@slow
+@given(seed=seeds, loud=st.floats(1, 1000))
+def test_an_extreme_context_gives_finite_answers(seed: int, loud: float) -> None:
+    """Many equal answers, all far from what is expected, must not drive a share to NaN."""
+    rng = np.random.default_rng(seed)
+    network = lively_network(seed)
+    with torch.no_grad():
+        network.ridge_weight.mul_(loud)
+    asked = random_items(rng, 6)
+    against = replace(asked[0], values=np.eye(len(asked[0].values), dtype=np.float32)[-1])
+    output = predict(network, [[against] * 30], [asked])
+    for tensor in (output.mean, output.std, output.log_mean):
+        assert torch.isfinite(tensor).all()
+
+
 def test_the_softmax_runs_inside_each_item_and_skips_padding() -> None:
     logits = torch.tensor([[1.0, 1.0, 5.0, 100.0]])
     item = torch.tensor([[0, 0, 1, 0]])
