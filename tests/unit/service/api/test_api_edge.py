@@ -192,17 +192,37 @@ async def test_errors_of_the_core_have_their_status(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/groups", "GET, POST"),
-        ("POST", "/groups/x", "DELETE, GET, PUT"),
+        ("DELETE", "/groups", "GET, HEAD, POST"),
+        ("POST", "/groups/x", "DELETE, GET, HEAD, PUT"),
         ("GET", "/predict", "POST"),
         ("PUT", "/v1/generate", "POST"),
-        ("POST", "/livez", "GET"),
+        ("POST", "/livez", "GET, HEAD"),
     ],
 )
 async def test_another_method_is_405(bench: Bench, method: str, path: str, allowed: str) -> None:
     response = await bench.client.request(method, path)
     assert is_problem(response, 405, "method_not_allowed")
     assert response.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/livez", "/groups/town", "/groups", "/nope", "/openapi.json"])
+async def test_head_is_get_without_the_content(bench: Bench, path: str) -> None:
+    await bench.add()
+    got, head = await bench.client.get(path), await bench.client.head(path)
+    assert head.content == b""
+    assert head.status_code == got.status_code
+    for name in ("Content-Length", "Content-Type", "ETag"):
+        assert head.headers.get(name) == got.headers.get(name)
+    assert head.headers["X-Request-Id"]
+    if tag := got.headers.get("ETag"):
+        same = await bench.client.head(path, headers={"If-None-Match": tag})
+        assert same.status_code == 304
+
+
+async def test_head_is_no_method_where_get_is_none(bench: Bench) -> None:
+    response = await bench.client.head("/predict")
+    assert (response.status_code, response.content) == (405, b"")
+    assert response.headers["Allow"] == "POST"
 
 
 @pytest.mark.parametrize(
