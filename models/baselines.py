@@ -275,4 +275,4 @@ def _option_key(options: Sequence[str]) -> tuple[str, ...]:
 
 def _unit(vectors: Array) -> Array:
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1))
