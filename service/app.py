@@ -35,6 +35,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             if opened is None:
                 opened = await stack.enter_async_context(open_parts(settings))
             app.state.use_cases = build_use_cases(settings, opened)
+            app.state.stopping = False
             yield
 
     app = FastAPIOffline(

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.core.contexts import embedder_label
@@ -39,10 +40,11 @@ def serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens as soon as it does."""
+    """Says where it listens as soon as it does, and tells the application when it stops."""
 
-    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+    def __init__(self, app: FastAPI, config: uvicorn.Config, announcement: str) -> None:
         super().__init__(config)
+        self._app = app
         self._announcement = announcement
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -52,11 +54,17 @@ class _Server(uvicorn.Server):
             sys.stdout.write(self._announcement + "\n")
             sys.stdout.flush()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does: what still runs after the grace is cancelled."""
+        self._app.state.stopping = True
+        await super().shutdown(sockets)
+
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_parts(settings) as parts:
+        app = create_app(settings, parts)
         config = uvicorn.Config(
-            create_app(settings, parts),
+            app,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -68,7 +76,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             if not component.ok
         ]
         said = "\n".join([*_announcement(settings, listener, parts), *down])
-        server = _Server(config, said)
+        server = _Server(app, config, said)
         # uvicorn raises a signal again once it has shut down; that must not kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ignore)

@@ -5,6 +5,7 @@ Knows nothing of routes. It sits inside Starlette's own error layer and leaves i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
@@ -17,6 +18,9 @@ from service.api.refusals import ClientGone, Refusal
 
 REQUEST_ID = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_STOPPING = Refusal(
+    503, "overloaded", "The service is shutting down.", headers={"Retry-After": "1"}
+)
 _LOG = logging.getLogger("service.api")
 
 
@@ -52,6 +56,11 @@ class Edge:
             await self._app(scope, self._limited(receive), send_with_id)
         except ClientGone:
             _LOG.info("client left", extra={"request_id": request_id, "path": scope["path"]})
+        except asyncio.CancelledError:
+            if not scope["app"].state.stopping:
+                raise
+            if not started:
+                await _answer(_STOPPING, scope, receive, send_with_id)
         except Exception:
             _LOG.exception("request %s failed", request_id)
             if started:
@@ -87,7 +96,11 @@ class Edge:
 
 async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     response = problem_response(
-        scope, status=refusal.status_code, code=refusal.code, detail=refusal.detail
+        scope,
+        status=refusal.status_code,
+        code=refusal.code,
+        detail=refusal.detail,
+        headers=refusal.headers,
     )
     await response(scope, receive, send)
 

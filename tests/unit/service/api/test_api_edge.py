@@ -246,6 +246,24 @@ async def test_versioned_routes_speak_openai_beside(bench: Bench) -> None:
     }
 
 
+@pytest.mark.parametrize("stopping", [True, False])
+async def test_what_a_stopping_server_cancels_is_answered(bench: Bench, stopping: bool) -> None:
+    bench.generator.hang = lambda seed: True
+    bench.app.state.stopping = stopping
+    body = {"preferences": [], "prompt": "Why?", "n": 2}
+    running = asyncio.create_task(bench.client.post("/generate", json=body))
+    await bench.generator.started.wait()
+    running.cancel()
+    if stopping:
+        response = await running
+        assert is_problem(response, 503, "overloaded")
+        assert response.headers["Retry-After"] == "1"
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert len(bench.generator.cancelled) == 2
+
+
 async def test_a_client_that_leaves_stops_its_work(bench: Bench) -> None:
     bench.generator.hang = lambda seed: True
     body = json.dumps({"preferences": [], "prompt": "Why?", "n": 3, "seed": 5}).encode()
