@@ -70,38 +70,16 @@ class Domain:
         answered = self.corpus.answered(group)
         return np.asarray(answered[self.split.items[answered] == part])
 
-    def item(
-        self,
-        number: int,
-        group: int,
-        *,
-        known: bool,
-        mix: Mix | None = None,
-        gain: float = 1.0,
-    ) -> Item:
-        """One preference of a group; `known`: the other training groups tell what to expect.
-
-        A `gain` above 1 makes it a more decided group, further from the mean of all.
-        """
+    def item(self, number: int, group: int, *, known: bool, mix: Mix | None = None) -> Item:
+        """One preference of a group; `known`: the other training groups tell what to expect."""
         cells = slice(self.corpus.starts[number], self.corpus.starts[number + 1])
         values = self.corpus.values[group, cells]
         if mix is not None:
             values = mix.blend(self.corpus.values[:, cells])
-        if gain > 1:
-            values = self._decided(values, cells, gain)
         own = self.column[[group]] if mix is None else self.column[mix.groups]
         weight = float(np.nan_to_num(self.corpus.weights[group, number], nan=0.0))
         expected = self._expected(number, cells, np.unique(own[own >= 0]), known)
         return Item(self.corpus.kind, self.vectors[cells], values, weight or None, expected)
-
-    def _decided(self, values: FloatArray, cells: slice, gain: float) -> FloatArray:
-        figures = self.figures[:, cells]
-        there = ~np.isnan(figures[:, 0])
-        centre = figures[there].mean(0) if there.any() else self.new_mean[cells]
-        moved = np.clip(centre + gain * (values - centre), 0, 1)
-        if self.corpus.kind is Kind.SHARE:
-            moved = moved / moved.sum()
-        return np.asarray(moved, np.float32)
 
     def _expected(self, number: int, cells: slice, own: IntArray, known: bool) -> Expectation:
         mean, profile = self.new_mean[cells], self.new_profile[cells].copy()

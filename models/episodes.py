@@ -36,8 +36,6 @@ class EpisodeConfig:
     share_targets: int = 24
     rating_targets: int = 48
     mixture: float = 0.3
-    decided: float = 0.4
-    most_decided: float = 6.0
     cross: float = 0.25
     compare: float = 0.15
 
@@ -97,14 +95,16 @@ class EpisodeSampler:
         wanted = config.rating_targets if rating else config.share_targets
         cross = self._other_kind(domain, group, part) if rng.random() < config.cross else None
         targets = items[: min(wanted, len(items) // 2 if cross is None else len(items))]
-        mix = self._mix(domain, group) if augment and not rating and cross is None else None
-        gain = self._gain() if augment else 1.0
+        mix = self._mix(domain, group) if augment and not rating else None
         # Free text is new every time, so no mean of other groups is ever known for it.
         known = rng.random(2) < (0.5 if augment else 1.0)
-        asked = [domain.item(i, group, known=bool(known[0]), mix=mix, gain=gain) for i in targets]
+        asked = [domain.item(i, group, known=bool(known[0]), mix=mix) for i in targets]
         source, number, pool = (domain, group, items[len(targets) :]) if cross is None else cross
+        if cross is not None:
+            asked = [domain.item(i, group, known=bool(known[0])) for i in targets]
+            mix = None
         given = [
-            source.item(i, number, known=bool(known[1]), mix=mix, gain=gain)
+            source.item(i, number, known=bool(known[1]), mix=mix)
             for i in rng.permutation(pool)[:size]
         ]
         return Episode(self._compare(given), self._compare(asked))
@@ -115,12 +115,6 @@ class EpisodeSampler:
         others = self.rng.choice(domain.groups(Part.TRAIN), size=self.rng.integers(1, 3))
         groups = np.concatenate([[group], others])
         return Mix(groups, self.rng.dirichlet(np.ones(len(groups))).astype(np.float32))
-
-    def _gain(self) -> float:
-        """1, or for a share of the episodes more: groups more decided than those of a survey."""
-        if self.rng.random() > self.config.decided:
-            return 1.0
-        return float(np.exp(self.rng.uniform(0, np.log(self.config.most_decided))))
 
     def _other_kind(
         self, domain: Domain, group: int, part: Part

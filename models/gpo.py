@@ -26,7 +26,6 @@ SHARE, RATING, COMPARISON = (KINDS.index(k) for k in Kind)
 ROWS = 512  # context tokens that attend at a time
 CHANNELS = 5  # kinds of closeness between two tokens
 PROFILE_SCALE = 20.0  # brings products of profiles, about .03 in a survey, to the order of 1
-PLAIN_ENERGY = 0.01  # mean squared residual of an ordinary group, (.1)^2
 LEAST = 1e-6  # smallest base probability, so that its logarithm stays finite
 BEND = 0.03  # share near 0 from which the ridge's shift loses its effect
 
@@ -196,7 +195,6 @@ class InContextRidge(nn.Module):
         self.other_kind = nn.Parameter(torch.tensor(-1.0))
         # Base, times 1 / n, without n, in doubt; comparisons are ones and zeros.
         self.log_noise = nn.Parameter(torch.tensor([-1.0, 5.3, 1.8, 2.0, 5.5]))
-        self.trust = nn.Parameter(torch.tensor(0.5))
 
     def kernel(self, closeness: Tensor) -> Tensor:
         """Kernel (B, T, C) from closeness (B, CHANNELS, T, C)."""
@@ -215,23 +213,15 @@ class InContextRidge(nn.Module):
         total: Tensor = noise + 0.02
         return total
 
-    def emphasis(self, context: Tokens) -> Tensor:
-        """Factor (B, 1) on the kernel: a group that departs far from what is expected means it."""
-        mask = context.mask & (context.kind != COMPARISON)
-        count = mask.sum(1, keepdim=True)
-        energy = ((context.y - context.prior) * mask).square().sum(1, keepdim=True) + PLAIN_ENERGY
-        return (energy / ((count + 1) * PLAIN_ENERGY)) ** self.trust
-
     def fit(self, frame: Frame, context: Tokens) -> Tensor:
         """Dual coefficients (B, C) of a context's residuals; padding gets 0."""
         residual = (context.y - context.prior) * context.mask
         if residual.shape[1] == 0:
             return residual
         both = (frame.mask[:, :, None] & frame.mask[:, None, :]).to(residual.dtype)
-        emphasis = self.emphasis(context)
-        gram = emphasis[:, :, None] * self.kernel(frame.closeness(frame)) * both
-        factor = torch.linalg.cholesky(gram + torch.diag_embed(self.noise(context)))
-        return emphasis * torch.cholesky_solve(residual.unsqueeze(-1), factor).squeeze(-1)
+        gram = self.kernel(frame.closeness(frame)) * both + torch.diag_embed(self.noise(context))
+        factor = torch.linalg.cholesky(gram)
+        return torch.cholesky_solve(residual.unsqueeze(-1), factor).squeeze(-1)
 
     def forward(self, closeness: Tensor, alpha: Tensor) -> Tensor:
         """The predicted residual (B, T) of each target; zeros without a context."""
