@@ -76,7 +76,7 @@ def evaluate(
     )
     metrics["on_topic"] = on_topic(open_prompts, texts, kinds, options)
     metrics["memorisation"] = memorisation(
-        sampler, open_prompts, read_answers(corpus, answers, epochs), options
+        sampler, open_prompts, kinds, read_answers(corpus, answers, epochs), options
     )
     return metrics
 
@@ -236,21 +236,27 @@ def read_answers(corpus: Corpus, folder: Path, epochs: int) -> set[str]:
 
 
 def memorisation(
-    sampler: Sampler, prompts: Sequence[str], answers: set[str], options: EvalOptions
+    sampler: Sampler,
+    prompts: Sequence[str],
+    kinds: Sequence[str],
+    answers: set[str],
+    options: EvalOptions,
 ) -> dict[str, Any]:
     """Share of fresh samples that repeat a training answer of eight words or more."""
     each = -(-options.memorisation_samples // len(prompts))
     drawn = sampler.draw(prompts, n=each, seed=options.seed + 2)
-    pool = [text for texts in drawn for text in texts]
-    texts = random.Random(options.seed).sample(pool, min(options.memorisation_samples, len(pool)))
+    pool = [(kind, text) for kind, texts in zip(kinds, drawn, strict=True) for text in texts]
+    chosen = random.Random(options.seed).sample(pool, min(options.memorisation_samples, len(pool)))
     index = measures.AnswerIndex(answers)
+    repeats = np.array([index.repeats(text) for _, text in chosen])
+    named = np.array([kind for kind, _ in chosen])
+    runs = [index.shares_run(text) for _, text in chosen]
     return {
-        "samples": len(texts),
+        "samples": len(chosen),
         "training_answers": len(answers),
-        "share_repeating_an_answer": _round(np.mean([index.repeats(t) for t in texts])),
-        "share_with_any_eight_words_in_a_row": _round(
-            np.mean([index.shares_run(t) for t in texts])
-        ),
+        "share_repeating_an_answer": _round(repeats.mean()),
+        "on": {kind: _round(repeats[named == kind].mean()) for kind in dict.fromkeys(kinds)},
+        "share_with_any_eight_words_in_a_row": _round(np.mean(runs)),
     }
 
 

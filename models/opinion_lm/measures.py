@@ -54,7 +54,7 @@ def option_taken(text: str, options: Sequence[str]) -> int | None:
 
 def entropy_share(taken: Sequence[int], options: int) -> float:
     """Entropy of the options taken over that of an even spread: 0 for one option, 1 for even."""
-    if not taken or options < 2:
+    if len(taken) < 2 or options < 2:
         return 0.0
     shares = [count / len(taken) for count in Counter(taken).values()]
     bits = -sum(p * math.log2(p) for p in shares)

@@ -24,7 +24,7 @@ DATA: tuple[dict[str, str], ...] = (
     {
         "name": "Global Dialogues, rounds 4-6",
         "use": "free-text answers",
-        "licence": "see the data set (Collective Intelligence Project)",
+        "licence": "terms of the Collective Intelligence Project",
     },
     {"name": "openai/democratic-inputs", "use": "free-text answers", "licence": "CC BY 4.0"},
     {"name": "akonya/polarized-issues-data", "use": "free-text answers", "licence": "CC BY 4.0"},
@@ -46,12 +46,18 @@ DATA: tuple[dict[str, str], ...] = (
     },
 )
 LIMITS = (
-    "A demonstration model: a few million parameters, trained from scratch in a few hours. It shows"
-    " the service without a download; whoever means it sets GPO_MODEL to a larger model.",
-    "English only. It knows no facts; reasons may be beside the point or contradict the stance.",
+    "A demonstration model: a few million parameters, trained from scratch in hours. It shows the"
+    " service without a download; whoever means it sets GPO_MODEL to a larger model.",
+    "English only. It knows no facts; reasons may be beside the point or contradict the stance."
+    " Survey-like prompts and proposals go best; free questions without either often get broken"
+    " sentences, as the perplexity on real prompts shows.",
     "It was trained on prompts of at most 150 tokens; longer prompts work, but worse.",
     "The stances are those of survey options and of made-up reasons, not anybody's real opinion;"
     " a group named in a system message has hardly any influence.",
+    "Most answers follow a few hundred sentence patterns, so parts of them recur word for word;"
+    " whole answers that recur are those to survey questions on a subject seen in training.",
+    "The made-up part of the corpus was widened twice during the run: the same command gives a"
+    " similar model, not the same one.",
     "Trained with non-commercial data (GlobalOpinionQA): the weights are for non-commercial use.",
 )
 
@@ -129,6 +135,7 @@ def training_facts(
             "matrix_lr": options.matrix_lr,
             "other_lr": options.other_lr,
             "schedule": "warmup, stable, linear decay",
+            "decay_steps": options.decay_steps,
             "final_loss": _mean(progress.losses[-50:]),
             **({"continued_from": progress.origin} if progress.origin else {}),
         },
@@ -162,7 +169,7 @@ def write_card(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 def readme(card: Mapping[str, Any]) -> str:
     """A short model card in Markdown, made from the JSON card."""
     training, metrics = card["training"], card.get("metrics", {})
-    data = "\n".join(f"- {d['name']}: {d['use']} ({d['licence']})" for d in card["data"])
+    data = "\n".join(f"- {d['name']}: {d['use']}; {d['licence']}" for d in card["data"])
     limits = "\n".join(f"- {line}" for line in card["limits"])
     rows = "\n".join(f"| {name} | {value} |" for name, value in flatten(metrics))
     table = f"| measure | value |\n|---|---|\n{rows}" if rows else "Not measured yet."
@@ -174,10 +181,11 @@ pipeline_tag: text-generation
 ---
 # opinion-lm
 
-{card["what"][:1].upper() + card["what"][1:]}. {card["architecture"]}, {card["parameters"]:,}
-parameters, {card["layers"]} layers, vocabulary {card["vocab_size"]}, {card["dtype"]}.
-Trained from scratch: {training["steps"]} steps, {training["tokens_seen"]:,} tokens,
-{training["hours"]} hours on {training["hardware"]}.
+{card["what"][:1].upper() + card["what"][1:]}.
+
+{card["architecture"]}, {card["parameters"]:,} parameters, {card["layers"]} layers, vocabulary
+{card["vocab_size"]}, {card["dtype"]}. Trained from scratch: {training["steps"]} steps,
+{training["tokens_seen"]:,} tokens, {training["hours"]} hours on {training["hardware"]}.
 
 ## Data and licences
 

@@ -24,7 +24,7 @@ def test_the_longest_option_counts() -> None:
 
 
 def test_entropy_share_runs_from_zero_to_one() -> None:
-    assert entropy_share([1, 1, 1], 3) == 0.0
+    assert entropy_share([1, 1, 1], 3) == entropy_share([2], 3) == 0.0
     assert entropy_share([0, 1, 2], 3) == pytest.approx(1.0)
 
 
