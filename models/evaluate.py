@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
 from models.batches import FloatArray, Kind
-from models.checkpoint import CheckpointError
+from models.checkpoint import Card, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
 from models.embedders import EmbedderError, load_embedder
@@ -200,21 +201,28 @@ def _rating_task(
             tallies.intervals(name, scored, rates)
 
 
-def to_table(rows: Sequence[Row], title: str) -> Table:
-    """The rows for a terminal."""
-    table = Table(title=title, title_justify="left")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in COLUMNS[:3] else "right")
-    for i, row in enumerate(rows):
-        ends = i + 1 == len(rows) or (rows[i + 1].regime, rows[i + 1].data) != (
-            row.regime,
-            row.data,
-        )
-        table.add_row(*_cells(row), end_section=ends)
-    return table
+REGIMES = {
+    "B": "B, known questions, new groups",
+    "C": "C, new questions, new groups",
+    "F": "F, free text, best of 16, new prompts and groups",
+    "X": "X, free text chosen from a survey context",
+}
+COLUMNS = ("predictor", "score", "± s.e.", "worst", "in 90 %")
 
 
-COLUMNS = ("regime", "data", "predictor", "score", "± s.e.", "worst group", "90 % coverage")
+def to_tables(rows: Sequence[Row]) -> list[Table]:
+    """One table for each regime and data set, narrow enough for a terminal."""
+    tables = []
+    for regime, data in dict.fromkeys((r.regime, r.data) for r in rows):
+        table = Table(title=f"{REGIMES[regime]}: {data}", title_justify="left", box=box.SIMPLE_HEAD)
+        for i, column in enumerate(COLUMNS):
+            table.add_column(column, justify="right" if i else "left", no_wrap=True)
+        for row in rows:
+            if (row.regime, row.data) == (regime, data):
+                bold = "bold" if row.predictor.startswith(("module", "gain")) else None
+                table.add_row(*_cells(row), style=bold)
+        tables.append(table)
+    return tables
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -222,21 +230,30 @@ def _cells(row: Row) -> tuple[str, ...]:
         return "" if value is None else f"{value:.3f}"
 
     score = f"{row.mean:+.4f}" if row.predictor.startswith("gain") else f"{row.mean:.4f}"
-    return (
-        row.regime,
-        row.data,
-        row.predictor,
-        score,
-        f"{row.error:.4f}",
-        show(row.worst),
-        show(row.coverage),
-    )
+    return (row.predictor, score, f"{row.error:.4f}", show(row.worst), show(row.coverage))
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    return "\n".join(lines + ["| " + " | ".join(_cells(row)) + " |" for row in rows]) + "\n"
+    """The rows as one Markdown table."""
+    columns = ("regime", "data", *COLUMNS)
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join((r.regime, r.data, *_cells(r))) + " |" for r in rows]
+    return "\n".join(lines) + "\n"
+
+
+def heading(card: Card) -> str:
+    """Which checkpoint the figures belong to."""
+    return f"Checkpoint {card.name}, digest {card.digest}"
+
+
+def show(rows: Sequence[Row], card: Card, console: Console) -> None:
+    """Print the tables and how to read them."""
+    console.print(heading(card), highlight=False)
+    console.print(
+        "B, C: alignment, 1 is perfect. F, X: uplift, 0 is a random choice, 1 the best.\n"
+    )
+    for table in to_tables(rows):
+        console.print(table)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,10 +274,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     rows = evaluate(scorer, corpora, seeds=args.seeds)
-    title = f"Checkpoint {scorer.card.name}, digest {scorer.card.digest}"
-    console.print(to_table(rows, title))
+    show(rows, scorer.card, console)
     if args.markdown:
-        args.markdown.write_text(f"{title}\n\n{to_markdown(rows)}")
+        args.markdown.write_text(f"{heading(scorer.card)}\n\n{to_markdown(rows)}")
     if args.json:
         card = {"name": scorer.card.name, "digest": scorer.card.digest}
         data = {c.name: c.sha256 for c in corpora.corpora}

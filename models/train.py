@@ -24,7 +24,7 @@ from models.datasets import DataError
 from models.domains import build_domains
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
-from models.evaluate import evaluate, to_table
+from models.evaluate import evaluate, show
 from models.gpo import GPOConfig
 from models.prior import PopulationPrior, PriorConfig
 from models.scorer import ARCH, Calibration, GPOScorer
@@ -146,8 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
     if args.evaluate:
-        rows = evaluate(scorer, corpora)
-        console.print(to_table(rows, f"Checkpoint {scorer.card.name}, digest {scorer.card.digest}"))
+        show(evaluate(scorer, corpora), scorer.card, console)
     return 0
 
 
