@@ -8,7 +8,7 @@ Knows no network; the module corrects this prior.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ Reals = NDArray[np.floating]
 
 FLOOR = 0.01  # smallest share that a kernel or linear prior may give, before normalising
 SAME = 0.9995  # cosine from which two vectors count as the same text
+CHUNK = 128  # questions that are compared with the bank at a time
 SHRINK = 0.5  # how many groups the kernel prior counts for, beside the groups that answered
 
 
@@ -78,7 +79,24 @@ class PopulationPrior:
         self.bank_profile = tensors["bank_profile"].float().numpy()
         self.bank_alpha = tensors["bank_alpha"].float().numpy()
         self.rating = tensors["rating"].float().numpy()
+        self._check()
         self._questions, self._options = _directions(self.bank_x, self.bank_item)
+
+    def _check(self) -> None:
+        """Raise ValueError where shapes do not fit each other."""
+        cells, dim = self.bank_x.shape
+        populations = self.rating.shape[1] - 1
+        wanted = {
+            "bank_item": (self.bank_item, (cells,)),
+            "bank_mean": (self.bank_mean, (cells,)),
+            "bank_groups": (self.bank_groups, (cells,)),
+            "bank_profile": (self.bank_profile, (cells, populations)),
+            "bank_alpha": (self.bank_alpha, (cells, 1 + populations)),
+            "rating": (self.rating, (dim + 1, 1 + populations)),
+        }
+        for name, (array, shape) in wanted.items():
+            if array.shape != shape:
+                raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint stores; vectors and profiles as float16."""
@@ -94,16 +112,38 @@ class PopulationPrior:
 
     def __call__(self, kind: Kind, vectors: FloatArray) -> Expectation:
         """What is expected of one item with vectors (k, D)."""
-        if kind is Kind.SHARE:
-            return self.known(vectors) or self.unknown([vectors])[0]
-        approval = self.approval(vectors)
-        return approval if kind is Kind.RATING else between(approval)
+        return self.expect([(kind, vectors)])[0]
+
+    def expect(self, items: Sequence[tuple[Kind, FloatArray]]) -> list[Expectation]:
+        """What is expected of several items; the bank is read once for all of them."""
+        found: list[Expectation | None] = [None] * len(items)
+        shares = [i for i, (kind, _) in enumerate(items) if kind is Kind.SHARE]
+        for i, known in zip(shares, self.lookup([items[i][1] for i in shares]), strict=True):
+            found[i] = known
+        new = [i for i in shares if found[i] is None]
+        for i, expected in zip(new, self.unknown([items[i][1] for i in new]), strict=True):
+            found[i] = expected
+        for i, (kind, vectors) in enumerate(items):
+            if kind is not Kind.SHARE:
+                approval = self.approval(vectors)
+                found[i] = approval if kind is Kind.RATING else between(approval)
+        return [expected for expected in found if expected is not None]
 
     def known(self, vectors: FloatArray) -> Expectation | None:
         """The bank's figures if every option of the question is in it, else None."""
-        if not len(self.bank_x):
-            return None
-        closeness = _unit(vectors) @ self.bank_x.T
+        return self.lookup([vectors])[0]
+
+    def lookup(self, items: Sequence[FloatArray]) -> list[Expectation | None]:
+        """`known` for several questions, each with vectors (k, D)."""
+        found: list[Expectation | None] = []
+        for chunk in _chunks(items):
+            closeness = _unit(np.concatenate(chunk)) @ self.bank_x.T
+            rows = np.split(closeness, np.cumsum([len(v) for v in chunk])[:-1])
+            found += [self._known(near) for near in rows]
+        return found
+
+    def _known(self, closeness: FloatArray) -> Expectation | None:
+        """From the cosines (k, N) of a question's options with the bank."""
         # A question that several waves asked is several items; their figures are averaged.
         items = set(self.bank_item[closeness[0] >= SAME].tolist())
         found = [cells for i in items if (cells := self._match(closeness, i)) is not None]
@@ -125,11 +165,14 @@ class PopulationPrior:
 
     def unknown(self, items: Sequence[FloatArray]) -> list[Expectation]:
         """Kernel ridge expectations of questions outside the bank, each from vectors (k, D)."""
-        sizes = [len(v) for v in items]
-        number = np.repeat(np.arange(len(items)), sizes)
-        near = _directions(_unit(np.concatenate(items)), number)
-        lift = _kernel(near, (self._questions, self._options), self.config) @ self.bank_alpha
-        return [_lifted(part) for part in np.split(lift, np.cumsum(sizes)[:-1])]
+        found: list[Expectation] = []
+        for chunk in _chunks(items):
+            sizes = [len(v) for v in chunk]
+            number = np.repeat(np.arange(len(chunk)), sizes)
+            near = _directions(_unit(np.concatenate(chunk)), number)
+            lift = _kernel(near, (self._questions, self._options), self.config) @ self.bank_alpha
+            found += [_lifted(part) for part in np.split(lift, np.cumsum(sizes)[:-1])]
+        return found
 
     def approval(self, vectors: FloatArray) -> Expectation:
         """Expected approval of responses (n, D), each on its own."""
@@ -237,6 +280,12 @@ def _kernel(
     """Kernel (n, m) between cells, from their directions as of `_directions`."""
     question = (a[0] @ b[0].T - 1) / config.question_width
     return np.asarray(np.exp(question + (a[1] @ b[1].T - 1) / config.option_width), np.float32)
+
+
+def _chunks(items: Sequence[FloatArray]) -> Iterator[Sequence[FloatArray]]:
+    """Questions by the CHUNK, so that memory stays bounded: (CHUNK * k, N) floats at a time."""
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
 
 
 def _lifted(lift: Reals) -> Expectation:

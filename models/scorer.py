@@ -117,7 +117,7 @@ class GPOScorer:
         self, contexts: Sequence[EncodedContext], questions: Sequence[FloatArray]
     ) -> list[list[ScoredQuestion]]:
         """`predict` for several contexts; the questions' priors are computed once."""
-        items = [self._target(Kind.SHARE, vectors) for vectors in questions]
+        items = self._targets(Kind.SHARE, questions)
         return [self._answer(context, items) for context in contexts]
 
     def score(self, context: EncodedContext, responses: FloatArray) -> ScoredResponses:
@@ -128,12 +128,12 @@ class GPOScorer:
         self, contexts: Sequence[EncodedContext], responses: FloatArray
     ) -> list[ScoredResponses]:
         """`score` for several contexts; the responses' priors are computed once."""
-        items = [self._target(Kind.RATING, row[None]) for row in responses]
+        items = self._targets(Kind.RATING, [row[None] for row in responses])
         return [_join(self._answer(context, items)) for context in contexts]
 
     def compare(self, context: EncodedContext, pair: FloatArray) -> Scored:
         """How likely the group prefers each of two responses (2, D)."""
-        return self._answer(context, [self._target(Kind.COMPARISON, pair)])[0]
+        return self._answer(context, self._targets(Kind.COMPARISON, [pair]))[0]
 
     def _try_out(self) -> None:
         """Answer once for each kind: figures of the wrong shape show here, not in a request."""
@@ -145,9 +145,12 @@ class GPOScorer:
         self.score(context, vectors)
         self.compare(context, vectors)
 
-    def _target(self, kind: Kind, vectors: FloatArray) -> Item:
-        zeros = np.zeros(len(vectors), np.float32)
-        return Item(kind, vectors, zeros, expected=self.prior(kind, vectors))
+    def _targets(self, kind: Kind, vectors: Sequence[FloatArray]) -> list[Item]:
+        expected = self.prior.expect([(kind, v) for v in vectors])
+        return [
+            Item(kind, v, np.zeros(len(v), np.float32), expected=e)
+            for v, e in zip(vectors, expected, strict=True)
+        ]
 
     def _answer(self, context: EncodedContext, items: Sequence[Item]) -> list[Scored]:
         found: list[Scored] = []
@@ -174,12 +177,9 @@ class GPOScorer:
 
     def _tokens(self, items: Sequence[Item]) -> Tokens:
         """One episode; what is expected is filled in where an item does not say."""
-        filled = [
-            item
-            if item.expected is not None
-            else replace(item, expected=self.prior(item.kind, item.vectors))
-            for item in items
-        ]
+        missing = [item for item in items if item.expected is None]
+        found = iter(self.prior.expect([(item.kind, item.vectors) for item in missing]))
+        filled = [i if i.expected else replace(i, expected=next(found)) for i in items]
         device = next(self.network.parameters()).device
         return collate([filled], dim=self.network.config.embedding_dim).to(device)
 

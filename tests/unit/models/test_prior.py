@@ -128,3 +128,36 @@ def test_the_tensors_of_a_checkpoint_give_the_same_prior(fitted) -> None:  # typ
     for one, other in zip(prior.unknown(vectors), again.unknown(vectors), strict=True):
         assert one.mean == pytest.approx(other.mean, abs=2e-3)
     assert again.known(items[0].vectors) is not None
+
+
+def test_several_items_are_expected_as_each_alone(
+    fitted,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+) -> None:
+    prior, items, _ = fitted
+    new = bank(np.random.default_rng(8), 4)
+    rated = ratings(np.random.default_rng(9), 3)
+    asked = [
+        (Kind.SHARE, items[0].vectors),
+        (Kind.RATING, rated.vectors[:1]),
+        (Kind.SHARE, new[0].vectors),
+        (Kind.COMPARISON, rated.vectors[1:]),
+        (Kind.SHARE, items[3].vectors),
+        *((Kind.SHARE, item.vectors) for item in new[1:]),
+    ]
+    monkeypatch.setattr("models.prior.CHUNK", 2)
+    for (kind, vectors), found in zip(asked, prior.expect(asked), strict=True):
+        alone = prior(kind, vectors)
+        assert found.mean == pytest.approx(alone.mean, abs=1e-6)
+        assert found.profile == pytest.approx(alone.profile, abs=1e-6)
+        assert found.support == alone.support
+    assert prior.expect([]) == []
+
+
+def test_tensors_whose_shapes_do_not_fit_are_refused(fitted) -> None:  # type: ignore[no-untyped-def]
+    prior, _, _ = fitted
+    for name in ("bank_mean", "bank_groups", "bank_profile", "bank_alpha", "rating"):
+        tensors = prior.tensors()
+        tensors[name] = tensors[name][None]
+        with pytest.raises((ValueError, IndexError)):
+            PopulationPrior(tensors, prior.config)
