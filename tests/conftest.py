@@ -1,5 +1,7 @@
 """Fixtures and options that more than one kind of test needs."""
 
+import os
+
 from fixtures.no_skips import (
     pytest_addoption,
     pytest_make_collect_report,
@@ -19,6 +21,6 @@ __all__ = [
     "vllm_server",
 ]
 
-# A busy machine is not a slow function.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
+# A busy machine is not a slow function; CI tries the same examples every time.
+settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("project")
