@@ -164,7 +164,8 @@ def embed_cached(
     cache = EmbeddingCache(cache_dir, embedder)
     wanted = {text_key(*pair): pair for pair in pairs}
     missing = [key for key in wanted if key not in cache.vectors]
-    with tqdm(total=len(missing), desc="embed", unit="text", disable=not progress) as bar:
+    hidden = not progress or not missing
+    with tqdm(total=len(missing), desc="embed", unit="text", disable=hidden) as bar:
         for start in range(0, len(missing), CACHE_CHUNK):
             keys = missing[start : start + CACHE_CHUNK]
             cache.add(keys, embedder.embed([wanted[key] for key in keys]))
