@@ -5,6 +5,7 @@ Its state on disk is safetensors and JSON. Knows no files of preferences and no 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -93,6 +94,7 @@ class Trainer:
     ) -> None:
         torch.manual_seed(config.seed)
         self.config = config
+        self.data = {d.corpus.name: _fingerprint(d) for d in domains}
         self.device = torch.device(config.device)
         self.network = GPO(network).to(self.device)
         self.rng = np.random.default_rng(config.seed)
@@ -226,6 +228,7 @@ class Trainer:
             "numpy_rng": self.rng.bit_generator.state,
             "config": asdict(self.config),
             "network": asdict(self.network.config),
+            "data": self.data,
         }
         partial = folder / "state.json.part"
         partial.write_text(json.dumps(state))
@@ -237,7 +240,8 @@ class Trainer:
     def resume(self, folder: Path) -> bool:
         """Continue from a saved state; False if there is none.
 
-        Raises ValueError when it belongs to a run with other settings.
+        Raises ValueError when it belongs to a run with other settings, other data or another split:
+        its weights may have seen what is held out here.
         """
         if not (folder / "state.json").exists():
             return False
@@ -251,6 +255,10 @@ class Trainer:
             }
             if theirs != {k: v for k, v in mine.items() if k in theirs}:
                 raise ValueError(f"{folder} holds a run with another {key}; choose another --out")
+        if state.get("data") != self.data:
+            raise ValueError(
+                f"{folder} holds a run on other data or another split; use another --out"
+            )
         tensors = load_file(folder / state["file"])
         part: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
@@ -269,6 +277,12 @@ class Trainer:
         self.step, self.stale, self.seconds = state["step"], state["stale"], state["seconds"]
         self.best_loss, self.history = state["best_loss"], state["history"]
         return True
+
+
+def _fingerprint(domain: Domain) -> str:
+    """Digest of a corpus's file and of its split."""
+    split = domain.split.groups.tobytes() + domain.split.items.tobytes()
+    return hashlib.sha256(domain.corpus.sha256.encode() + split).hexdigest()
 
 
 def _nothing(context: Tokens) -> Tokens:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,16 @@ def test_the_state_of_another_run_is_refused(domains: list[Domain], tmp_path: Pa
     Trainer(domains, SMALL, EPISODES, config()).save(tmp_path)
     other = Trainer(domains, SMALL, EPISODES, config(seed=5))
     with pytest.raises(ValueError, match="another config"):
+        other.resume(tmp_path)
+
+
+def test_a_run_on_another_split_is_refused(domains: list[Domain], tmp_path: Path) -> None:
+    """Its weights have seen groups and questions that this run holds out."""
+    Trainer(domains, SMALL, EPISODES, config()).save(tmp_path)
+    groups = np.roll(domains[0].split.groups, 1)
+    moved = replace(domains[0], split=replace(domains[0].split, groups=groups))
+    other = Trainer([moved, *domains[1:]], SMALL, EPISODES, config())
+    with pytest.raises(ValueError, match="another split"):
         other.resume(tmp_path)
 
 
