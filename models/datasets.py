@@ -1,6 +1,6 @@
-"""Preference files as arrays, and seeded splits by group and by question.
+"""Preference files as arrays.
 
-Reads the formats of docs/data.md. Knows no embedder and no network.
+Reads the formats of docs/data.md. Knows no split, no embedder and no network.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 from models.batches import FloatArray, Kind
 
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 class DataError(ValueError):
@@ -83,9 +83,9 @@ def normalise(text: str) -> str:
 def read_corpus(path: Path) -> Corpus:
     """Read one .jsonl or .jsonl.gz file. Raises DataError naming the line."""
     raw = path.read_bytes()
-    text = gzip.decompress(raw) if path.suffix == ".gz" else raw
     rows, kinds = _Rows(), set()
-    for number, line in enumerate(text.decode().splitlines(), 1):
+    # Not splitlines(): a text may hold a line separator such as U+2028 as it is.
+    for number, line in enumerate(_text(path, raw).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -98,6 +98,13 @@ def read_corpus(path: Path) -> Corpus:
     return _to_corpus(name, kinds.pop(), rows, hashlib.sha256(raw).hexdigest())
 
 
+def _text(path: Path, raw: bytes) -> str:
+    try:
+        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as exc:
+        raise DataError(f"{path}: {exc}") from exc
+
+
 def _add_row(rows: _Rows, row: Mapping[str, Any]) -> Kind:
     if "options" in row:
         options = [str(o) for o in row["options"]]
@@ -107,11 +114,12 @@ def _add_row(rows: _Rows, row: Mapping[str, Any]) -> Kind:
             g: (_shares(a["p"], len(options)), float(a.get("n", "nan")))
             for g, a in row["groups"].items()
         }
+        ordinal = _ordinal(row.get("ordinal"), len(options))
         rows.pairs += [(row["question"], o) for o in options]
-        rows.ordinal += row.get("ordinal") or [float("nan")] * len(options)
+        rows.ordinal += ordinal
         kind, question = Kind.SHARE, row["question"]
     else:
-        answers = {g: ([float(a["p"])], float(a.get("n", "nan"))) for g, a in row["agree"].items()}
+        answers = {g: ([_rate(a["p"])], float(a.get("n", "nan"))) for g, a in row["agree"].items()}
         rows.pairs.append((row["prompt"], row["response"]))
         rows.ordinal.append(float("nan"))
         options, kind, question = [row["response"]], Kind.RATING, row["prompt"]
@@ -126,6 +134,21 @@ def _shares(values: Iterable[float], k: int) -> list[float]:
     if p.shape != (k,) or not np.isfinite(p).all() or (p < 0).any() or abs(p.sum() - 1) > 0.01:
         raise ValueError(f"p must be {k} shares >= 0 that sum to 1, got {p.tolist()}")
     return [float(v) for v in p / p.sum()]
+
+
+def _rate(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"p must be a share from 0 to 1, got {value}")
+    return float(value)
+
+
+def _ordinal(values: Sequence[float] | None, k: int) -> list[float]:
+    if not values:
+        return [float("nan")] * k
+    at = [float(v) for v in values]
+    if len(at) != k or not np.isfinite(at).all() or len(set(at)) == 1:
+        raise ValueError(f"ordinal must be {k} positions, not all alike, got {values}")
+    return at
 
 
 def _to_corpus(name: str, kind: Kind, rows: _Rows, sha256: str) -> Corpus:
@@ -163,6 +186,9 @@ def preference_files(folder: Path) -> Iterator[Path]:
 
 
 def _holds_preferences(path: Path) -> bool:
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        first = json.loads(next(iter(lines), "{}") or "{}")
-    return "groups" in first or "agree" in first
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        try:
+            first = json.loads(next((line for line in lines if line.strip()), b"{}"))
+        except (OSError, EOFError, zlib.error, ValueError) as exc:
+            raise DataError(f"{path}: {exc}") from exc
+    return isinstance(first, dict) and bool(first.keys() & {"groups", "agree"})

@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import BoolArray, Corpus, normalise
+from models.datasets import Corpus, normalise
 
 PartArray = NDArray[np.int8]
 
@@ -46,14 +46,6 @@ class Split:
 
     groups: PartArray
     items: PartArray
-
-    def group_mask(self, part: Part) -> BoolArray:
-        """Which groups belong to a part, (G,)."""
-        return np.asarray(self.groups == part)
-
-    def item_mask(self, part: Part) -> BoolArray:
-        """Which items belong to a part, (I,)."""
-        return np.asarray(self.items == part)
 
 
 _POPULATIONS = {

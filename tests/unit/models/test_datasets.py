@@ -27,6 +27,9 @@ RATING = {
 }
 
 
+CUT_OFF = gzip.compress((json.dumps(RATING) + "\n").encode() * 99)[:-9]
+
+
 def write(path: Path, *rows: dict[str, object]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -71,6 +74,8 @@ def test_ratings_are_read_compressed(tmp_path: Path) -> None:
         (SURVEY | {"groups": {"North": {"p": [0.5, 0.5]}}}, "3 shares"),
         (SURVEY | {"groups": {"North": {"p": [0.9, 0.3, 0.2]}}}, "sum to 1"),
         (SURVEY | {"groups": {"North": {"p": [1.2, -0.2, 0]}}}, ">= 0"),
+        (SURVEY | {"ordinal": [1, 2]}, "3 positions"),
+        (SURVEY | {"ordinal": [1, 1, 1]}, "not all alike"),
         ({"prompt": "only a prompt"}, "KeyError"),
     ],
 )
@@ -78,6 +83,27 @@ def test_a_bad_row_names_file_and_line(tmp_path: Path, row: dict[str, object], w
     path = write(tmp_path / "bad.jsonl", SURVEY, row)
     with pytest.raises(DataError, match=f"bad.jsonl, line 2.*{words}"):
         read_corpus(path)
+
+
+def test_a_rate_outside_of_0_and_1_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.jsonl", RATING | {"agree": {"North": {"n": 9, "p": 40}}})
+    with pytest.raises(DataError, match=r"line 1.*from 0 to 1"):
+        read_corpus(path)
+
+
+def test_a_text_may_hold_a_line_separator(tmp_path: Path) -> None:
+    row = json.dumps(RATING | {"response": "Water,\u2028always."}, ensure_ascii=False)
+    path = tmp_path / "answers.jsonl"
+    path.write_text(row + "\n", encoding="utf-8")
+    assert read_corpus(path).pairs == (("Best drink?", "Water,\u2028always."),)
+
+
+@pytest.mark.parametrize("raw", [b"{broken\n", CUT_OFF, b"\xff\n"])
+def test_a_damaged_file_is_named(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / ("bad.jsonl.gz" if raw[:2] == b"\x1f\x8b" else "bad.jsonl")
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=r"bad\.jsonl"):
+        [read_corpus(p) for p in preference_files(tmp_path)]
 
 
 def test_a_folder_without_preferences_is_refused(tmp_path: Path) -> None:
