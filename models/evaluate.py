@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
 from models.embedders import EmbedderError, load_embedder
 from models.judges import RatingJudge, SurveyJudge
-from models.metrics import mean_and_error, uplift
+from models.metrics import Estimate, mean_and_error, uplift
 from models.regimes import RatingTask, SurveyTask, rating_tasks, survey_tasks
 from models.scorer import GPOScorer, Scored
 from models.splits import Part, SplitConfig
@@ -39,7 +40,8 @@ class Row:
     """One line of the table: a predictor in a regime, mean and standard error over the seeds.
 
     `unit` is alignment (1 is perfect) or uplift of best-of-16 (0 random, 1 oracle). `worst` is
-    the lowest mean of a group. Coverage and width are those of the module's 90 % intervals.
+    the lowest mean of a group; `error` needs two seeds. Coverage and width are those of the
+    module's 90 % intervals.
     """
 
     regime: str
@@ -47,7 +49,7 @@ class Row:
     predictor: str
     unit: str
     mean: float
-    error: float
+    error: float | None
     groups: int
     seeds: tuple[float, ...]
     worst: float | None = None
@@ -74,7 +76,7 @@ class _Tally:
             predictor=predictor,
             unit=unit,
             mean=estimate.mean,
-            error=estimate.error,
+            error=_error(estimate),
             groups=len(groups),
             seeds=seeds,
             worst=float(min(per_group)),
@@ -110,6 +112,10 @@ class _Tallies:
         return self._found.setdefault(predictor, _Tally({}, [], []))
 
 
+def _error(estimate: Estimate) -> float | None:
+    return None if math.isnan(estimate.error) else estimate.error
+
+
 def _module(size: int) -> str:
     return f"module, {size} context questions"
 
@@ -120,7 +126,7 @@ def _difference(first: Row, last: Row) -> Row:
     estimate = mean_and_error(seeds)
     name = f"gain from {CONTEXTS[-1]} context questions"
     return Row(
-        last.regime, last.data, name, last.unit, estimate.mean, estimate.error, last.groups, seeds
+        last.regime, last.data, name, last.unit, estimate.mean, _error(estimate), last.groups, seeds
     )
 
 
@@ -226,11 +232,11 @@ def to_tables(rows: Sequence[Row]) -> list[Table]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    def show(value: float | None) -> str:
-        return "" if value is None else f"{value:.3f}"
+    def show(value: float | None, digits: int = 3) -> str:
+        return "" if value is None else f"{value:.{digits}f}"
 
     score = f"{row.mean:+.4f}" if row.predictor.startswith("gain") else f"{row.mean:.4f}"
-    return (row.predictor, score, f"{row.error:.4f}", show(row.worst), show(row.coverage))
+    return (row.predictor, score, show(row.error, 4), show(row.worst), show(row.coverage))
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
