@@ -96,13 +96,12 @@ class EpisodeSampler:
         cross = self._other_kind(domain, group, part) if rng.random() < config.cross else None
         targets = items[: min(wanted, len(items) // 2 if cross is None else len(items))]
         mix = self._mix(domain, group) if augment and not rating else None
+        if cross is not None:
+            mix = None
         # Free text is new every time, so no mean of other groups is ever known for it.
         known = rng.random(2) < (0.5 if augment else 1.0)
         asked = [domain.item(i, group, known=bool(known[0]), mix=mix) for i in targets]
         source, number, pool = (domain, group, items[len(targets) :]) if cross is None else cross
-        if cross is not None:
-            asked = [domain.item(i, group, known=bool(known[0])) for i in targets]
-            mix = None
         given = [
             source.item(i, number, known=bool(known[1]), mix=mix)
             for i in rng.permutation(pool)[:size]

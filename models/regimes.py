@@ -36,7 +36,7 @@ class RatingTask:
     """One new segment: choose among `lists` (L, n) of responses to one prompt each.
 
     The context comes from `context_corpus`, where the population is called `context_group`;
-    `swap_corpus_group` is another group there, for the swap-context diagnostic.
+    `swap_group` is another group there, for the swap-context diagnostic.
     """
 
     corpus: int

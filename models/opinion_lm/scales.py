@@ -60,8 +60,8 @@ SCALES: tuple[Scale, ...] = (
     _scale(
         """How much of a problem do you see in {t}? Where you live, how much of a problem is the
         subject of {t}?""",
-        """A very big problem -; A moderately big problem -; A small problem =;
-        Not a problem at all +""",
+        """Not a problem at all +; A small problem =; A moderate problem -;
+        A very big problem -""",
     ),
     _scale(
         "Do you have a favorable or unfavorable view of {t}? What is your overall view of {t}?",
