@@ -9,6 +9,7 @@ from rich import box
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -44,10 +45,10 @@ class Outcome:
 def show(console: Console, outcome: Outcome) -> None:
     """Print both groups side by side."""
     console.print("\n[bold]How would each group answer?[/]  POST /predict")
-    console.print(f"  {outcome.question}")
+    console.print(Padding(escape(outcome.question), (0, 2)))
     console.print(opinions(outcome))
     console.print("[bold]Which answer would each group choose?[/]  POST /generate")
-    console.print(f"  {outcome.prompt}")
+    console.print(Padding(escape(outcome.prompt), (0, 2)))
     console.print(drafts(outcome))
     panels = [
         Panel(

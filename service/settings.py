@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         description="Where groups are kept: sqlite:///relative, sqlite:////absolute, redis://….",
     )
     generator: Literal["transformers", "vllm-http", "vllm-engine"] = Field(
-        "transformers", description="What draws the completions."
+        "transformers",
+        description="What draws the completions: transformers | vllm-http | vllm-engine.",
     )
     generator_url: str | None = Field(
         None, description="Base URLs of vLLM servers, with /v1, comma-separated (vllm-http)."

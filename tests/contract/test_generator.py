@@ -283,6 +283,11 @@ class TestTheModel:
             with pytest.raises(UnknownModel, match=str(tmp_path)):
                 open_generator(settings_for(subject.kind, None, model=str(tmp_path)))
 
+    async def test_a_path_without_a_folder(self, subject: Opened, tmp_path: Path) -> None:
+        if subject.kind == "transformers":
+            with pytest.raises(UnknownModel, match="there is no such folder"):
+                open_generator(settings_for(subject.kind, None, model=str(tmp_path / "nowhere")))
+
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 async def test_a_closed_generator_says_so(kind: str, request: pytest.FixtureRequest) -> None:

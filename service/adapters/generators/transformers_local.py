@@ -62,6 +62,10 @@ class TransformersGenerator:
         """
         disable_progress_bar()  # type: ignore[no-untyped-call]
         local = Path(source).is_dir()
+        if not local and Path(source).is_absolute():
+            raise UnknownModel(
+                f"The model {str(source)!r} cannot be loaded: there is no such folder"
+            )
         dtype = torch.float32 if device == "cpu" else "auto"
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=local)

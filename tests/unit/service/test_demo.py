@@ -86,6 +86,17 @@ def test_both_groups_are_shown_side_by_side(
     assert "+0.45" in out
 
 
+def test_the_question_stays_indented_on_a_narrow_terminal(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run([], command=command(fake, 0.81, 0.36)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(f"  {QUESTION[:20]}"))
+    assert " ".join(line.strip() for line in lines[first : first + 2]) == QUESTION
+    assert re.match(r"  \S", lines[first + 1])
+
+
 def test_json_is_the_only_thing_on_stdout(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--json"], command=command(fake, 0.7, 0.3)) == 0
     outcome = json.loads(capsys.readouterr().out)
