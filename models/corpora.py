@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Corpora:
-    """Corpora with their vectors (N, D) and their splits, in the same order."""
+    """Corpora with their vectors (N, D) and their splits, in the same order.
+
+    answers: vectors (N, D) of the bare responses of rated corpora, (0, D) for surveys; only an
+    evaluation needs them.
+    """
 
     corpora: tuple[Corpus, ...]
     vectors: tuple[FloatArray, ...]
     splits: tuple[Split, ...]
+    answers: tuple[FloatArray, ...] = ()
 
     def of(self, kind: Kind) -> Iterator[tuple[Corpus, FloatArray, Split]]:
         """The corpora of one kind."""
@@ -32,26 +37,45 @@ class Corpora:
 
 
 def load_corpora(
-    folder: Path, embedder: Embedder, split: SplitConfig, *, cache: Path | None, progress: bool
+    folder: Path,
+    embedder: Embedder,
+    split: SplitConfig,
+    *,
+    cache: Path | None,
+    progress: bool,
+    answers: bool,
 ) -> Corpora:
     """Read and embed every preference file of a folder. Raises DataError, EmbedderError.
 
     Each text is embedded once and kept in `cache` (default: the user's cache folder). Pairs that
-    are longer than the embedder reads are clipped, and their number is logged.
+    are longer than the embedder reads are clipped, and their number is logged. With `answers` the
+    responses of rated corpora are embedded without their prompts too.
     """
     corpora = tuple(read_corpus(p) for p in preference_files(folder))
     place = cache or default_cache()
-    vectors = tuple(
-        embed_cached(embedder, _clipped(c, embedder), place, progress=progress) for c in corpora
+
+    def embed(name: str, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        return embed_cached(embedder, _clipped(name, pairs, embedder), place, progress=progress)
+
+    return Corpora(
+        corpora,
+        tuple(embed(c.name, c.pairs) for c in corpora),
+        tuple(split_corpora(corpora, split)),
+        tuple(embed(c.name, _bare(c)) for c in corpora) if answers else (),
     )
-    return Corpora(corpora, vectors, tuple(split_corpora(corpora, split)))
 
 
-def _clipped(corpus: Corpus, embedder: Embedder) -> list[tuple[str, str]]:
-    clipped = [embedder.clip(*pair) for pair in corpus.pairs]
+def _bare(corpus: Corpus) -> list[tuple[str, str]]:
+    return [("", response) for _, response in corpus.pairs if corpus.kind is Kind.RATING]
+
+
+def _clipped(
+    name: str, pairs: Sequence[tuple[str, str]], embedder: Embedder
+) -> list[tuple[str, str]]:
+    clipped = [embedder.clip(*pair) for pair in pairs]
     cut = sum(truncated for *_, truncated in clipped)
     if cut:
-        log.warning("%s: %d of %d texts were clipped", corpus.name, cut, len(clipped))
+        log.warning("%s: %d of %d texts were clipped", name, cut, len(clipped))
     return [(prompt, response) for prompt, response, _ in clipped]
 
 

@@ -194,8 +194,7 @@ def _rating_task(
     rates = judge.rates(task)
     key = task.corpus * 10_000 + task.group
     for name, predict in judge.predictors(in_context=not cross).items():
-        scores = [predict(task, x) for x in judge.lists(task)]
-        tallies.add(name, seed, key, uplift(list(zip(scores, rates, strict=True))).mean)
+        tallies.add(name, seed, key, uplift(list(zip(predict(task), rates, strict=True))).mean)
     swapped = f"module, {CONTEXTS[-1]} of another group (swapped)"
     for name, size, swap in [(_module(n), n, False) for n in CONTEXTS] + [
         (swapped, CONTEXTS[-1], True)
@@ -273,7 +272,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if embedder.digest != scorer.card.embedder.digest:
             raise CheckpointError(f"{args.checkpoint} was trained with other vectors")
         split = SplitConfig(**scorer.card.config["split"])
-        corpora = load_corpora(args.data, embedder, split, cache=args.cache, progress=True)
+        corpora = load_corpora(
+            args.data, embedder, split, cache=args.cache, progress=True, answers=True
+        )
     except (CheckpointError, DataError, EmbedderError, OSError) as exc:
         errors.print(
             f"gpo evaluate: {exc}", style="red", markup=False, highlight=False, soft_wrap=True

@@ -22,6 +22,7 @@ DENSE = 0.8  # share of cells from which a survey counts as complete
 RIDGE = {True: 0.01, False: 0.5}  # CF-ridge: measured best on complete and on sparse surveys
 
 Shares = list[FloatArray]
+Scores = list[FloatArray]
 
 
 class SurveyJudge:
@@ -140,16 +141,14 @@ class RatingJudge:
         vectors, rates = (np.concatenate(a) for a in zip(*parts, strict=True))
         self.popularity = baselines.popularity(vectors, rates)
 
-    def predictors(
-        self, *, in_context: bool
-    ) -> dict[str, Callable[[RatingTask, FloatArray], FloatArray]]:
-        """By name: a score for each vector (n, D) of one list.
+    def predictors(self, *, in_context: bool) -> dict[str, Callable[[RatingTask], Scores]]:
+        """By name: scores (n,) for each list.
 
         `in_context`: the context holds ratings, so that a ridge can be fitted to them.
         """
-        found: dict[str, Callable[[RatingTask, FloatArray], FloatArray]] = {
-            "popularity, linear": lambda _, x: self.popularity(x),
-            "consensus of the candidates": lambda _, x: baselines.consensus(x),
+        found: dict[str, Callable[[RatingTask], Scores]] = {
+            "popularity, linear": lambda t: [self.popularity(x) for x in self.lists(t)],
+            "consensus of the candidates": self._consensus,
         }
         return found | ({"in-context ridge": self._in_context} if in_context else {})
 
@@ -180,10 +179,16 @@ class RatingJudge:
             found.append(Item(corpus.kind, vectors[cells], corpus.values[group, cells], weight))
         return found
 
-    def _in_context(self, task: RatingTask, x: FloatArray) -> FloatArray:
+    def _consensus(self, task: RatingTask) -> Scores:
+        """Of the answers alone: with the prompt in front all candidates look alike."""
+        corpus, answers = self.corpora.corpora[task.corpus], self.corpora.answers[task.corpus]
+        return [baselines.consensus(answers[corpus.starts[items]]) for items in task.lists]
+
+    def _in_context(self, task: RatingTask) -> Scores:
         items = self._context(task, task.context_group, task.context)
         vectors = np.concatenate([i.vectors for i in items])
-        return baselines.in_context_ridge(vectors, np.concatenate([i.values for i in items]), x)
+        values = np.concatenate([i.values for i in items])
+        return [baselines.in_context_ridge(vectors, values, x) for x in self.lists(task)]
 
 
 def _popular(corpus: Corpus, vectors: FloatArray, split: Split) -> tuple[FloatArray, FloatArray]:

@@ -127,7 +127,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         notes = Notes.read(args.notes, args.out.name)
         embedder = load_embedder(args.embedder, device=args.device)
-        corpora = load_corpora(args.data, embedder, split, cache=args.cache, progress=True)
+        corpora = load_corpora(
+            args.data, embedder, split, cache=args.cache, progress=True, answers=args.evaluate
+        )
         console.print("fitting the prior …")
         domains, prior = build_domains(
             corpora.corpora, corpora.vectors, corpora.splits, PriorConfig()
