@@ -251,6 +251,16 @@ def heading(card: Card) -> str:
     return f"Checkpoint {card.name}, digest {card.digest}"
 
 
+def on_other_data(card: Card, corpora: Corpora) -> bool:
+    """Whether a file differs from those of the training, or is missing, or new.
+
+    What is held out depends on all the groups and questions, so a part of what is then called
+    new may have been in training.
+    """
+    trained = {(d.name, d.sha256) for d in card.data}
+    return trained != {(c.name, c.sha256) for c in corpora.corpora}
+
+
 def show(rows: Sequence[Row], card: Card, console: Console) -> None:
     """Print the tables and how to read them."""
     console.print(heading(card), highlight=False)
@@ -280,6 +290,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"gpo evaluate: {exc}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         return 2
+    if on_other_data(scorer.card, corpora):
+        errors.print(
+            "gpo evaluate: these are not the files of the training; some of the groups and "
+            "questions that count as new may have been in it",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
     rows = evaluate(scorer, corpora, seeds=args.seeds)
     show(rows, scorer.card, console)
     if args.markdown:
