@@ -75,7 +75,8 @@ class Progress:
             self._download(int(done), int(total or 0))
         elif word == "Installing" and rest.startswith("collected"):
             count = len(rest.split(","))
-            self._say(f"unpacking {count} packages into .venv, about a minute")
+            some = f"{count} packages into .venv, about a minute" if count > 1 else "1 package"
+            self._say(f"unpacking {some}")
             self.unpacking = True
         elif not self.unpacking and time.monotonic() - self.last > QUIET_S:
             self._say(f"still working, {self.files} downloads so far")
