@@ -299,6 +299,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             soft_wrap=True,
         )
     rows = evaluate(scorer, corpora, seeds=args.seeds)
+    if not rows:
+        errors.print(
+            f"gpo evaluate: {args.data}: too few groups, questions or rated answers to hold "
+            "any out (docs/data.md, Your own data)",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 2
     show(rows, scorer.card, console)
     if args.markdown:
         args.markdown.write_text(f"{heading(scorer.card)}\n\n{to_markdown(rows)}")

@@ -166,6 +166,16 @@ def test_bad_input_is_named(trained: tuple[Path, Path, str], args: list[str], wo
     assert "Traceback" not in done.stderr
 
 
+def test_data_too_small_to_hold_any_out_is_refused(tmp_path: Path) -> None:
+    row = {"id": "Q1", "question": "Tea?", "options": ["Yes", "No"]}
+    groups = {name: {"p": [0.4, 0.6]} for name in ("age:18-29", "age:65+")}
+    (tmp_path / "club.jsonl").write_text(json.dumps(row | {"groups": groups}) + "\n")
+    done = gpo("evaluate", "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "too few groups" in done.stderr
+    assert "Checkpoint" not in done.stdout
+
+
 def test_data_with_a_bad_line_is_refused(tmp_path: Path, trained: tuple[Path, Path, str]) -> None:
     shutil.copytree(trained[0], tmp_path / "data")
     with (tmp_path / "data" / "club_survey.jsonl").open("a") as lines:
