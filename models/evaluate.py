@@ -24,6 +24,7 @@ from models.batches import FloatArray, Kind
 from models.checkpoint import Card, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
+from models.devices import device_argument
 from models.embedders import EmbedderError, load_embedder
 from models.judges import RatingJudge, SurveyJudge
 from models.metrics import Estimate, mean_and_error, uplift
@@ -329,6 +330,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--markdown", type=Path, help="write the table here")
     parser.add_argument("--cache", type=Path, help="folder for vectors")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--device", type=device_argument, default="cpu", help="auto, cpu, cuda or cuda:N"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser

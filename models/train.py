@@ -21,6 +21,7 @@ from models.batches import KINDS
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
+from models.devices import device_argument
 from models.domains import build_domains
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
@@ -189,7 +190,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--d-model", type=int, default=network.d_model)
     parser.add_argument("--layers", type=int, default=network.layers)
     parser.add_argument("--cache", type=Path, help="folder for vectors")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--device", type=device_argument, default="cpu", help="auto, cpu, cuda or cuda:N"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-evaluate", dest="evaluate", action="store_false")
     return parser

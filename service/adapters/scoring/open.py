@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.checkpoint import Card, CheckpointError
+from models.devices import find_device
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.scorer import GPOScorer
 from service.adapters.scoring.embedding import CachingEmbedder
@@ -48,15 +49,7 @@ def check_fit(card: Card, model: Embedder, settings: Settings) -> None:
 
 
 def _device(wanted: str) -> str:
-    """The torch device that `auto` means here."""
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(wanted)
-    except RuntimeError as exc:
-        raise SettingsError(f"GPO_DEVICE={wanted!r} is no torch device") from exc
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"GPO_DEVICE={wanted!r}, but torch sees no CUDA device here")
-    return wanted
+        return find_device(wanted)
+    except ValueError as exc:
+        raise SettingsError(f"GPO_DEVICE={exc}") from exc
