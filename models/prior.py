@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -59,6 +60,13 @@ class Rated:
     mean: FloatArray
     profile: FloatArray
     weight: FloatArray
+
+
+class Prior(Protocol):
+    """Says what is expected of items before anything is known of the group."""
+
+    def expect(self, items: Sequence[tuple[Kind, FloatArray]]) -> list[Expectation]:
+        """One expectation for each (kind, vectors (k, D))."""
 
 
 class PopulationPrior:

@@ -16,7 +16,7 @@ import torch
 from models.batches import FloatArray, Item, Kind, Tokens, collate
 from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
 from models.gpo import GPO, EncodedContext, GPOConfig, Output
-from models.prior import PopulationPrior, PriorConfig
+from models.prior import PopulationPrior, Prior, PriorConfig
 
 ARCH = "gpo-residual/1"
 BANK = "bank.safetensors"
@@ -97,15 +97,20 @@ class GPOScorer:
         written = save_checkpoint(path, tensors, card, files={BANK: self.prior.tensors()})
         return replace(self, card=written)
 
-    def encode_context(self, items: Sequence[Item]) -> EncodedContext:
-        """Keys, values and ridge of a context. Raises ContextTooLargeError over the limit."""
+    def encode_context(
+        self, items: Sequence[Item], *, prior: Prior | None = None
+    ) -> EncodedContext:
+        """Keys, values and ridge of a context. Raises ContextTooLargeError over the limit.
+
+        `prior` says what is expected of the items, in place of the released one.
+        """
         size = sum(len(item.values) for item in items)
         if size > MAX_CONTEXT_TOKENS:
             raise ContextTooLargeError(
                 f"the context has {size} (prompt, response) pairs, at most {MAX_CONTEXT_TOKENS} fit"
             )
         with torch.inference_mode():
-            return self.network.encode(self._tokens(items))
+            return self.network.encode(self._tokens(items, prior or self.prior))
 
     def predict(
         self, context: EncodedContext, questions: Sequence[FloatArray]
@@ -114,26 +119,36 @@ class GPOScorer:
         return self.predict_many([context], questions)[0]
 
     def predict_many(
-        self, contexts: Sequence[EncodedContext], questions: Sequence[FloatArray]
+        self,
+        contexts: Sequence[EncodedContext],
+        questions: Sequence[FloatArray],
+        *,
+        priors: Sequence[Prior] | None = None,
     ) -> list[list[ScoredQuestion]]:
-        """`predict` for several contexts; the questions' priors are computed once."""
-        items = self._targets(Kind.SHARE, questions)
-        return [self._answer(context, items) for context in contexts]
+        """`predict` for several contexts; a prior that they share is asked once.
+
+        `priors`: what is expected for each of the contexts, in place of the released prior.
+        """
+        return self._answer_many(contexts, Kind.SHARE, questions, priors)
 
     def score(self, context: EncodedContext, responses: FloatArray) -> ScoredResponses:
         """Expected approval of responses (n, D), each independent of the others."""
         return self.score_many([context], responses)[0]
 
     def score_many(
-        self, contexts: Sequence[EncodedContext], responses: FloatArray
+        self,
+        contexts: Sequence[EncodedContext],
+        responses: FloatArray,
+        *,
+        priors: Sequence[Prior] | None = None,
     ) -> list[ScoredResponses]:
-        """`score` for several contexts; the responses' priors are computed once."""
-        items = self._targets(Kind.RATING, [row[None] for row in responses])
-        return [_join(self._answer(context, items)) for context in contexts]
+        """`score` for several contexts; `priors` as in `predict_many`."""
+        rows = [row[None] for row in responses]
+        return [_join(a) for a in self._answer_many(contexts, Kind.RATING, rows, priors)]
 
     def compare(self, context: EncodedContext, pair: FloatArray) -> Scored:
         """How likely the group prefers each of two responses (2, D)."""
-        return self._answer(context, self._targets(Kind.COMPARISON, [pair]))[0]
+        return self._answer(context, _targets(Kind.COMPARISON, [pair], self.prior))[0]
 
     def _try_out(self) -> None:
         """Answer once for each kind: figures of the wrong shape show here, not in a request."""
@@ -145,11 +160,18 @@ class GPOScorer:
         self.score(context, vectors)
         self.compare(context, vectors)
 
-    def _targets(self, kind: Kind, vectors: Sequence[FloatArray]) -> list[Item]:
-        expected = self.prior.expect([(kind, v) for v in vectors])
+    def _answer_many(
+        self,
+        contexts: Sequence[EncodedContext],
+        kind: Kind,
+        vectors: Sequence[FloatArray],
+        priors: Sequence[Prior] | None,
+    ) -> list[list[Scored]]:
+        chosen = priors or [self.prior] * len(contexts)
+        asked = {id(p): _targets(kind, vectors, p) for p in chosen}
         return [
-            Item(kind, v, np.zeros(len(v), np.float32), expected=e)
-            for v, e in zip(vectors, expected, strict=True)
+            self._answer(context, asked[id(prior)])
+            for context, prior in zip(contexts, chosen, strict=True)
         ]
 
     def _answer(self, context: EncodedContext, items: Sequence[Item]) -> list[Scored]:
@@ -157,7 +179,7 @@ class GPOScorer:
         room = max(CELLS // (context.frame.mask.shape[1] + 1), 1)
         for chunk in _chunks(items, room):
             with torch.inference_mode():
-                output = self.network.decode(context, self._tokens(chunk))
+                output = self.network.decode(context, self._tokens(chunk, self.prior))
             found += self._split(output, chunk)
         return found
 
@@ -175,13 +197,21 @@ class GPOScorer:
             found.append(Scored(*_float32(m, s, np.maximum(m - half, 0), np.minimum(m + half, 1))))
         return found
 
-    def _tokens(self, items: Sequence[Item]) -> Tokens:
+    def _tokens(self, items: Sequence[Item], prior: Prior) -> Tokens:
         """One episode; what is expected is filled in where an item does not say."""
         missing = [item for item in items if item.expected is None]
-        found = iter(self.prior.expect([(item.kind, item.vectors) for item in missing]))
+        found = iter(prior.expect([(item.kind, item.vectors) for item in missing]))
         filled = [i if i.expected else replace(i, expected=next(found)) for i in items]
         device = next(self.network.parameters()).device
         return collate([filled], dim=self.network.config.embedding_dim).to(device)
+
+
+def _targets(kind: Kind, vectors: Sequence[FloatArray], prior: Prior) -> list[Item]:
+    expected = prior.expect([(kind, v) for v in vectors])
+    return [
+        Item(kind, v, np.zeros(len(v), np.float32), expected=e)
+        for v, e in zip(vectors, expected, strict=True)
+    ]
 
 
 def _chunks(items: Sequence[Item], room: int) -> list[list[Item]]:
