@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.batches import KINDS, Kind, Tokens
-from models.ridge import CHANNELS, Frame, InContextRidge, nbytes
+from models.ridge import CHANNELS, DecidedRidge, Frame, InContextRidge, Trust, nbytes
 
 RATING = KINDS.index(Kind.RATING)
 ROWS = 512  # context tokens that attend at a time
@@ -54,12 +54,13 @@ class EncodedContext:
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     ridge: Tensor
+    trust: Trust
     frame: Frame
 
     @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
-        return nbytes(*self.keys, *self.values, self.ridge) + self.frame.nbytes
+        return nbytes(*self.keys, *self.values, self.ridge) + self.trust.nbytes + self.frame.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class GPO(nn.Module):
         self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d))
         self.ridge_in = nn.Linear(2, d)
         self.ridge = InContextRidge()
+        self.decided = DecidedRidge()
         self.ridge_weight = nn.Parameter(torch.full((len(KINDS),), 0.8))
         self.blocks: Sequence[Block] = nn.ModuleList(  # type: ignore[assignment]
             Block(config) for _ in range(config.layers)
@@ -154,7 +156,7 @@ class GPO(nn.Module):
         """Predict targets from the context in one pass over both, without any cache."""
         width = context.shape[1]
         known, asked = Frame.of(context), Frame.of(targets)
-        alpha = self.ridge.fit(known, context)
+        alpha, trust = self._fit(known, context)
         hint = self.ridge(asked.closeness(known), alpha)
         closeness = torch.cat([known.closeness(known), asked.closeness(known)], 2)
         closeness, mask = torch.cat([closeness, closeness]), torch.cat([known.mask, known.mask])
@@ -162,7 +164,7 @@ class GPO(nn.Module):
         for block in self.blocks:
             keys, values = block.encode(h[:, :width])
             h = block(h, keys, values, closeness, mask)
-        return self._head(h[:, width:], targets, hint)
+        return self._head(h[:, width:], targets, hint, self.decided(asked, known, trust), trust)
 
     def encode(self, context: Tokens) -> EncodedContext:
         """Everything of a context that does not depend on a target."""
@@ -173,19 +175,28 @@ class GPO(nn.Module):
             keys.append(k)
             values.append(v)
             h = _attend(block, h, k, v, frame)
-        alpha = self.ridge.fit(frame, context)
-        return EncodedContext(keys=tuple(keys), values=tuple(values), ridge=alpha, frame=frame)
+        alpha, trust = self._fit(frame, context)
+        return EncodedContext(
+            keys=tuple(keys), values=tuple(values), ridge=alpha, trust=trust, frame=frame
+        )
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:
         """Predict targets from an encoded context; equal to `forward`."""
-        closeness = Frame.of(targets).closeness(context.frame)
+        asked = Frame.of(targets)
+        closeness = asked.closeness(context.frame)
         hint = self.ridge(closeness, context.ridge)
         h = self._target_in(targets, hint)
         closeness = torch.cat([closeness, closeness])
         mask = torch.cat([context.frame.mask, context.frame.mask])
         for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
             h = block(h, k, v, closeness, mask)
-        return self._head(h, targets, hint)
+        decided = self.decided(asked, context.frame, context.trust)
+        return self._head(h, targets, hint, decided, context.trust)
+
+    def _fit(self, frame: Frame, context: Tokens) -> tuple[Tensor, Trust]:
+        """Dual coefficients (B, C) of the learned ridge, and how far stronger ones are likelier."""
+        alpha, evidence = self.ridge.fit(frame, context)
+        return alpha, self.decided.fit(frame, context, evidence)
 
     def _shared_in(self, tokens: Tokens) -> Tensor:
         odds = torch.logit(tokens.prior, eps=1e-3) / 4
@@ -215,12 +226,16 @@ class GPO(nn.Module):
         shared = self._shared_in(tokens)
         return torch.cat([shared + self.ridge_in(hints), shared + self.ridge_in(-hints)])
 
-    def _head(self, h: Tensor, targets: Tokens, hint: Tensor) -> Output:
+    def _head(
+        self, h: Tensor, targets: Tokens, hint: Tensor, decided: Tensor, trust: Trust
+    ) -> Output:
         plus, minus = self.norm(h).chunk(2)
         pick = targets.kind.unsqueeze(-1)
         delta = (self.delta(plus) - self.delta(minus)).gather(-1, pick).squeeze(-1) / 2
         spread = (self.spread(plus) + self.spread(minus)).gather(-1, pick).squeeze(-1) / 2
-        shift = (self.ridge_weight[targets.kind] * hint).clamp(-1, 1)
+        rest = 1 - trust.strong
+        delta = delta * rest
+        shift = (rest * self.ridge_weight[targets.kind] * hint + decided).clamp(-1, 1)
         prior = targets.prior.clamp(LEAST, 1 - LEAST)
         base = _shifted(prior, shift, both_ends=False).clamp(min=LEAST)
         inside = log_softmax_by_item(torch.log(base) + delta, targets.item, targets.mask)
