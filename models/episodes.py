@@ -22,10 +22,15 @@ CHOSEN_FIRST = np.array([1.0, 0.0], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What one group answered: context and targets, each item with what is expected of it."""
+    """What one group answered: context and targets, each item with what is expected of it.
+
+    `corpus` and `group` say whose they are: a mixture has the number of its first group.
+    """
 
     context: list[Item]
     targets: list[Item]
+    corpus: str = ""
+    group: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,12 @@ class EpisodeSampler:
         *,
         groups: Part = Part.TRAIN,
         questions: Part = Part.TRAIN,
+        augment: bool = True,
     ) -> list[Episode]:
         """Episodes of the groups and questions of some part; no mixtures outside of training.
 
-        Training meets each question both as a known and as an unknown one; outside of it, the
-        questions of the training part are known.
+        Training meets each question both as a known and as an unknown one; outside of it, and
+        without `augment`, the questions of the training part are known.
 
         Raises ValueError when no group of that part answered two such questions.
         """
@@ -79,9 +85,12 @@ class EpisodeSampler:
             part = f"{groups.name.lower()} groups, {questions.name.lower()} questions"
             raise ValueError(f"{domain.corpus.name}: nothing to draw from for {part}")
         drawn = self.rng.choice(able, size=size)
-        return [
-            self._episode(domain, int(g), context, questions, groups is Part.TRAIN) for g in drawn
-        ]
+        augment = augment and groups is Part.TRAIN
+        return [self._episode(domain, int(g), context, questions, augment) for g in drawn]
+
+    def of_group(self, domain: Domain, group: int, context: int, questions: Part) -> Episode:
+        """One episode of a certain group, as outside of training."""
+        return self._episode(domain, group, context, questions, False)
 
     def _context_size(self) -> int:
         if self.rng.random() < 0.05:
@@ -106,7 +115,8 @@ class EpisodeSampler:
             source.item(i, number, known=bool(known[1]), mix=mix)
             for i in rng.permutation(pool)[:size]
         ]
-        return Episode(self._compare(given), self._compare(asked))
+        name = domain.corpus.name
+        return Episode(self._compare(given), self._compare(asked), name, group)
 
     def _mix(self, domain: Domain, group: int) -> Mix | None:
         if self.rng.random() > self.config.mixture:

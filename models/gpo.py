@@ -58,6 +58,11 @@ class EncodedContext:
     frame: Frame
 
     @property
+    def width(self) -> int:
+        """Tokens of a context, C."""
+        return self.frame.mask.shape[1]
+
+    @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
         return nbytes(*self.keys, *self.values, self.ridge) + self.trust.nbytes + self.frame.nbytes

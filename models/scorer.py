@@ -15,10 +15,21 @@ import torch
 
 from models.batches import FloatArray, Item, Kind, Tokens, collate
 from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
-from models.gpo import GPO, EncodedContext, GPOConfig, Output
+from models.gpo import Output
+from models.networks import (
+    ARCHITECTURES,
+    RESIDUAL,
+    Encoded,
+    Network,
+    arch_of,
+    build,
+    config_of,
+    decode,
+)
 from models.prior import PopulationPrior, Prior, PriorConfig
+from models.published import EvenPrior
 
-ARCH = "gpo-residual/1"
+ARCH = RESIDUAL
 BANK = "bank.safetensors"
 MAX_CONTEXT_TOKENS = 8192
 CELLS = 2_000_000  # attention cells (targets x context) at a time, which bounds memory
@@ -56,32 +67,20 @@ ScoredResponses = Scored
 
 @dataclass(frozen=True, slots=True)
 class GPOScorer:
-    """A loaded checkpoint, ready to score. Not thread-safe; one worker owns it."""
+    """A loaded checkpoint, ready to score. Not thread-safe; one worker owns it.
 
-    network: GPO
-    prior: PopulationPrior
+    `prior` is the bank of the residual module, and says nothing for the published one.
+    """
+
+    network: Network
+    prior: PopulationPrior | EvenPrior
     card: Card
     calibration: Calibration = field(default_factory=Calibration)
 
     @classmethod
     def load(cls, path: Path | str, *, device: str = "cpu") -> GPOScorer:
-        """Read a checkpoint folder. Raises CheckpointError."""
-        tensors, card = load_checkpoint(path, device=device)
-        if card.arch != ARCH:
-            raise CheckpointError(f"{path} holds the architecture {card.arch!r}, not {ARCH!r}")
-        try:
-            network = GPO(GPOConfig(**card.config["network"]))
-            network.load_state_dict(tensors)
-            calibration = Calibration(**card.config["calibration"])
-            prior = PopulationPrior(
-                load_file(path, card, BANK), PriorConfig(**card.config["prior"])
-            )
-            cls(network.eval(), prior, card, calibration)._try_out()
-        except KeyError as exc:
-            raise CheckpointError(f"{path}: the files or the card lack {exc}") from exc
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as exc:
-            raise CheckpointError(f"{path}: the weights do not fit their card: {exc}") from exc
-        return cls(network.to(device), prior, card, calibration)
+        """As `load_scorer`."""
+        return load_scorer(path, device=device)
 
     def save(self, path: Path | str, *, card: Card | None = None) -> GPOScorer:
         """Write a checkpoint folder; the card gets this scorer's configuration and digests."""
@@ -89,17 +88,17 @@ class GPOScorer:
         config = {
             **card.config,
             "network": asdict(self.network.config),
-            "prior": asdict(self.prior.config),
             "calibration": asdict(self.calibration),
         }
-        card = replace(card, arch=ARCH, config=config)
-        tensors = self.network.state_dict()
-        written = save_checkpoint(path, tensors, card, files={BANK: self.prior.tensors()})
+        files = {}
+        if isinstance(self.prior, PopulationPrior):
+            config["prior"] = asdict(self.prior.config)
+            files[BANK] = self.prior.tensors()
+        card = replace(card, arch=arch_of(self.network), config=config)
+        written = save_checkpoint(path, self.network.state_dict(), card, files=files)
         return replace(self, card=written)
 
-    def encode_context(
-        self, items: Sequence[Item], *, prior: Prior | None = None
-    ) -> EncodedContext:
+    def encode_context(self, items: Sequence[Item], *, prior: Prior | None = None) -> Encoded:
         """Keys, values and ridge of a context. Raises ContextTooLargeError over the limit.
 
         `prior` says what is expected of the items, in place of the released one.
@@ -112,15 +111,13 @@ class GPOScorer:
         with torch.inference_mode():
             return self.network.encode(self._tokens(items, prior or self.prior))
 
-    def predict(
-        self, context: EncodedContext, questions: Sequence[FloatArray]
-    ) -> list[ScoredQuestion]:
+    def predict(self, context: Encoded, questions: Sequence[FloatArray]) -> list[ScoredQuestion]:
         """For each question's option vectors (k, D): the group's distribution, in their order."""
         return self.predict_many([context], questions)[0]
 
     def predict_many(
         self,
-        contexts: Sequence[EncodedContext],
+        contexts: Sequence[Encoded],
         questions: Sequence[FloatArray],
         *,
         priors: Sequence[Prior] | None = None,
@@ -131,13 +128,13 @@ class GPOScorer:
         """
         return self._answer_many(contexts, Kind.SHARE, questions, priors)
 
-    def score(self, context: EncodedContext, responses: FloatArray) -> ScoredResponses:
+    def score(self, context: Encoded, responses: FloatArray) -> ScoredResponses:
         """Expected approval of responses (n, D), each independent of the others."""
         return self.score_many([context], responses)[0]
 
     def score_many(
         self,
-        contexts: Sequence[EncodedContext],
+        contexts: Sequence[Encoded],
         responses: FloatArray,
         *,
         priors: Sequence[Prior] | None = None,
@@ -146,7 +143,7 @@ class GPOScorer:
         rows = [row[None] for row in responses]
         return [_join(a) for a in self._answer_many(contexts, Kind.RATING, rows, priors)]
 
-    def compare(self, context: EncodedContext, pair: FloatArray) -> Scored:
+    def compare(self, context: Encoded, pair: FloatArray) -> Scored:
         """How likely the group prefers each of two responses (2, D)."""
         return self._answer(context, _targets(Kind.COMPARISON, [pair], self.prior))[0]
 
@@ -162,7 +159,7 @@ class GPOScorer:
 
     def _answer_many(
         self,
-        contexts: Sequence[EncodedContext],
+        contexts: Sequence[Encoded],
         kind: Kind,
         vectors: Sequence[FloatArray],
         priors: Sequence[Prior] | None,
@@ -174,12 +171,12 @@ class GPOScorer:
             for context, prior in zip(contexts, chosen, strict=True)
         ]
 
-    def _answer(self, context: EncodedContext, items: Sequence[Item]) -> list[Scored]:
+    def _answer(self, context: Encoded, items: Sequence[Item]) -> list[Scored]:
         found: list[Scored] = []
-        room = max(CELLS // (context.frame.mask.shape[1] + 1), 1)
+        room = max(CELLS // (context.width + 1), 1)
         for chunk in _chunks(items, room):
             with torch.inference_mode():
-                output = self.network.decode(context, self._tokens(chunk, self.prior))
+                output = decode(self.network, context, self._tokens(chunk, self.prior))
             found += self._split(output, chunk)
         return found
 
@@ -204,6 +201,31 @@ class GPOScorer:
         filled = [i if i.expected else replace(i, expected=next(found)) for i in items]
         device = next(self.network.parameters()).device
         return collate([filled], dim=self.network.config.embedding_dim).to(device)
+
+
+def load_scorer(path: Path | str, *, device: str = "cpu") -> GPOScorer:
+    """Read a checkpoint folder of any architecture that its card names. Raises CheckpointError."""
+    tensors, card = load_checkpoint(path, device=device)
+    if card.arch not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise CheckpointError(f"{path} holds the architecture {card.arch!r}; known are {known}")
+    try:
+        network = build(config_of(card.arch, card.config["network"]))
+        network.load_state_dict(tensors)
+        prior = _prior(path, card)
+        calibration = Calibration(**card.config["calibration"])
+        GPOScorer(network.eval(), prior, card, calibration)._try_out()
+    except KeyError as exc:
+        raise CheckpointError(f"{path}: the files or the card lack {exc}") from exc
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as exc:
+        raise CheckpointError(f"{path}: the weights do not fit their card: {exc}") from exc
+    return GPOScorer(network.to(device), prior, card, calibration)
+
+
+def _prior(path: Path | str, card: Card) -> PopulationPrior | EvenPrior:
+    if card.arch != RESIDUAL:
+        return EvenPrior()
+    return PopulationPrior(load_file(path, card, BANK), PriorConfig(**card.config["prior"]))
 
 
 def _targets(kind: Kind, vectors: Sequence[FloatArray], prior: Prior) -> list[Item]:

@@ -1,38 +1,40 @@
-"""The training run of a GPO module: the loss, the loop, early stopping, and resume after a kill.
+"""The training run of a module: the loop, early stopping, and resume after a kill.
 
-Its state on disk is safetensors and JSON. Knows no files of preferences and no embedder.
+Every architecture runs through it alike. Knows no files of preferences and no embedder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from models.batches import Tokens, collate
 from models.domains import Domain
 from models.episodes import Episode, EpisodeConfig, EpisodeSampler
-from models.gpo import GPO, RATING, GPOConfig, Output
-from models.splits import Part
-
-EVALUATION_CONTEXTS = (0, 5, 20)
-SCALES_FASTER = 15.0  # learning rate of the ridge's scales, a dozen numbers, over the network's
+from models.gpo import Output
+from models.losses import count_items, item_losses, optimizer, prior_losses, training_losses
+from models.networks import NetworkConfig, build
+from models.parallel import Ranks
+from models.robust import GroupWeights
+from models.run_state import fingerprint, load_state, save_state
+from models.validation import group_episodes, require_training_data, validation_episodes
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How long, how fast and when to stop. `patience` counts evaluations without a better one."""
+    """How long, how fast and when to stop. `patience` counts evaluations without a better one.
+
+    `robust` is the step of the group weights, 0 for none.
+    """
 
     seed: int = 0
     steps: int = 3_000
@@ -40,9 +42,9 @@ class TrainConfig:
     learning_rate: float = 8e-4
     warmup: int = 200
     weight_decay: float = 0.05
-    spread_weight: float = 0.02
     evaluate_every: int = 150
     patience: int = 20
+    robust: float = 0.0
     device: str = "cpu"
 
 
@@ -57,50 +59,59 @@ class TrainResult:
     history: list[dict[str, float]]
 
 
-def item_loss(output: Output, targets: Tokens) -> Tensor:
-    """Kullback-Leibler divergence from the truth to the prediction, summed over items.
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The validation group of a corpus with the highest loss, and the mean over all of them."""
 
-    Shares and comparisons: over the options. Ratings: of the Bernoulli rate, weighted n/(n + 20).
-    """
-    y = targets.y
-    gain = torch.xlogy(y, y) - y * output.log_mean
-    rest = torch.xlogy(1 - y, 1 - y) - (1 - y) * torch.log1p(-output.mean.clamp(max=1 - 1e-5))
-    size = torch.where(targets.weight > 0, targets.weight / (targets.weight + 20), 1.0)
-    loss = torch.where(targets.kind == RATING, (gain + rest) * size, gain)
-    return (loss * targets.mask).sum()
-
-
-def spread_loss(output: Output, targets: Tokens) -> Tensor:
-    """Gaussian NLL of the error under the predicted std; the mean does not learn from it."""
-    error = (targets.y - output.mean.detach()) / output.std
-    return ((torch.log(output.std) + error.square() / 2) * targets.mask).sum()
-
-
-def count_items(targets: Tokens) -> int:
-    """Items in a batch, over all episodes."""
-    last = torch.where(targets.mask, targets.item, -1)
-    return int((last.amax(1) + 1).sum()) if last.numel() else 0
+    corpus: str
+    group: str
+    loss: float
+    mean: float
 
 
 class Trainer:
-    """One run: network, optimiser, sampler and their state, which a killed run resumes from."""
+    """One run: network, optimiser, sampler and their state, which a killed run resumes from.
+
+    `initial` weights take the place of random ones. `origin` names what else must be the same for
+    a run to go on, the embedder's digest for example.
+    """
 
     def __init__(
         self,
         domains: Sequence[Domain],
-        network: GPOConfig,
+        network: NetworkConfig,
         episodes: EpisodeConfig,
         config: TrainConfig,
+        *,
+        initial: Mapping[str, Tensor] | None = None,
+        origin: Mapping[str, str] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
+        require_training_data(domains)
         torch.manual_seed(config.seed)
         self.config = config
-        self.data = {d.corpus.name: _fingerprint(d) for d in domains}
-        self.device = torch.device(config.device)
-        self.network = GPO(network).to(self.device)
-        self.rng = np.random.default_rng(config.seed)
+        self.ranks = ranks or Ranks(device=config.device)
+        self.origin = origin or {}
+        self.data = {d.corpus.name: fingerprint(d) for d in domains}
+        self.device = torch.device(self.ranks.device)
+        self.network = build(network).to(self.device)
+        self.started_from_weights = initial is not None
+        if initial is not None:
+            self.network.load_state_dict(dict(initial))
+        number = self.ranks.number
+        if number:
+            # Each process draws its own episodes and drops its own units.
+            torch.manual_seed(config.seed + 1_000_003 * number)
+        self.rng = np.random.default_rng([config.seed, number] if number else config.seed)
         self.sampler = EpisodeSampler(domains, episodes, self.rng)
-        self.optimizer = self._optimizer()
-        self.validation = self._validation_set(domains, episodes)
+        self.weights = GroupWeights(domains, config.robust)
+        self.optimizer = optimizer(
+            self.network, rate=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.validation = [
+            (name, *self._tensors(drawn)) for name, drawn in validation_episodes(domains, episodes)
+        ]
+        self._by_group = group_episodes(domains, episodes)
         self.step, self.stale, self.seconds = 0, 0, 0.0
         self.best: dict[str, Tensor] = {}
         self.best_loss = math.inf
@@ -108,57 +119,88 @@ class Trainer:
 
     def run(self, folder: Path | None = None, *, progress: bool = True) -> TrainResult:
         """Train to the end, or to the early stop; the state goes to `folder` as it goes."""
-        started = time.monotonic() - self.seconds
-        batches = self.sampler.batches(self.config.batch)
-        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=not progress)
-        while self.step < self.config.steps and self.stale < self.config.patience:
-            loss = self._update(next(batches))
+        config, started = self.config, time.monotonic() - self.seconds
+        network = self._in_parallel()
+        batches = self.sampler.batches(self.ranks.portion(config.batch))
+        hidden = not progress or not self.ranks.first
+        bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=hidden)
+        if self.started_from_weights and not self.history:
+            self._evaluate(0.0)
+        while self.step < config.steps and self.stale < config.patience:
+            loss = self._update(next(batches), network)
             bar.update()
-            if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
+            if self.step % config.evaluate_every == 0 or self.step == config.steps:
                 row = self._evaluate(loss)
                 self.seconds = time.monotonic() - started
                 bar.set_postfix(validation=f"{row['loss']:+.4f}", best=f"{self.best_loss:+.4f}")
                 if folder is not None:
                     self.save(folder)
         bar.close()
-        stopped = "all steps done" if self.step >= self.config.steps else "early stop on validation"
+        stopped = "all steps done" if self.step >= config.steps else "early stop on validation"
         return TrainResult(self.best, self.step, self.seconds, stopped, self.history)
 
-    def _update(self, episodes: list[Episode]) -> float:
+    def save(self, folder: Path) -> None:
+        """Write the whole state to a folder."""
+        save_state(self, folder)
+
+    def resume(self, folder: Path) -> bool:
+        """Continue from a saved state; False if there is none. Raises ValueError for another's."""
+        return load_state(self, folder)
+
+    @torch.inference_mode()
+    def worst_groups(self) -> list[Worst]:
+        """By corpus, the validation group that the network predicts worst, with its loss an item.
+
+        With twenty items of context, on the questions of the training.
+        """
+        self.network.eval()
+        losses: dict[str, dict[str, float]] = {}
+        for corpus, group, episodes in self._by_group:
+            context, targets = self._tensors(episodes)
+            total = item_losses(self.network(context, targets), targets).sum()
+            mean = float(total) / max(int(count_items(targets).sum()), 1)
+            losses.setdefault(corpus, {})[group] = mean
+        found = []
+        for corpus, by_group in losses.items():
+            worst = max(by_group, key=by_group.__getitem__)
+            mean = float(np.mean(list(by_group.values())))
+            found.append(Worst(corpus, worst, by_group[worst], mean))
+        return found
+
+    def _in_parallel(self) -> nn.Module:
+        """The network, or several processes' copies of it that learn from each other's batches."""
+        if self.ranks.size == 1:
+            return self.network
+        # Not every batch uses every parameter: an empty context needs no ridge.
+        return DistributedDataParallel(self.network, find_unused_parameters=True)
+
+    def _update(self, episodes: list[Episode], network: nn.Module | None = None) -> float:
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["faster"]
         self.network.train()
         context, targets = self._tensors(episodes)
-        output = self.network(context, targets)
-        items = max(count_items(targets), 1)
-        loss = item_loss(output, targets) / items
-        total = loss + self.config.spread_weight * spread_loss(output, targets) / items
+        output: Output = (network or self.network)(context, targets)
+        losses = training_losses(self.network, output, targets)
+        if self.config.robust:
+            losses = losses * self._group_weights(episodes, output, targets)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        losses.sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        return float(loss.detach())
+        with torch.inference_mode():
+            total = item_losses(output, targets).sum()
+        return float(total) / max(int(count_items(targets).sum()), 1)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """AdamW; weights decay, and the few scales of the ridge move faster than the rest."""
-        scales = {*self.network.ridge.parameters(), self.network.ridge_weight}
-        rest = [p for p in self.network.parameters() if p not in scales]
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [p for p in rest if p.ndim > 1],
-                "weight_decay": self.config.weight_decay,
-                "faster": 1.0,
-            },
-            {"params": [p for p in rest if p.ndim <= 1], "faster": 1.0},
-            {
-                "params": [p for p in self.network.parameters() if p in scales],
-                "faster": SCALES_FASTER,
-            },
-        ]
-        rate = self.config.learning_rate
-        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    def _group_weights(self, episodes: list[Episode], output: Output, targets: Tokens) -> Tensor:
+        """The weights (B,) of the episodes' groups, after they have learned from this batch."""
+        corpus, groups = episodes[0].corpus, [e.group for e in episodes]
+        with torch.no_grad():
+            losses = item_losses(output, targets) / count_items(targets).clamp(min=1)
+        for found in self.ranks.gather((corpus, groups, losses.tolist())):
+            self.weights.update(*found)
+        return self.weights.of(corpus, groups).to(self.device)
 
     def _learning_rate(self) -> float:
         config = self.config
@@ -172,34 +214,10 @@ class Trainer:
         context = collate([e.context for e in episodes], dim=dim).to(self.device)
         return context, collate([e.targets for e in episodes], dim=dim).to(self.device)
 
-    def _validation_set(
-        self, domains: Sequence[Domain], config: EpisodeConfig
-    ) -> list[tuple[str, Tokens, Tokens]]:
-        """New groups on questions of the training, and new groups on new questions."""
-        sampler = EpisodeSampler(domains, config, np.random.default_rng(10_007))
-        found = []
-        for domain in domains:
-            for questions in (Part.TRAIN, Part.VALIDATION):
-                for size in EVALUATION_CONTEXTS:
-                    episodes = sampler.batch(
-                        24, domain, size, groups=Part.VALIDATION, questions=questions
-                    )
-                    name = f"{domain.corpus.name}/{questions.name.lower()}/{size}"
-                    found.append((name, *self._tensors(episodes)))
-        return found
-
-    @torch.inference_mode()
     def _evaluate(self, training_loss: float) -> dict[str, float]:
-        """Validation loss of each part, relative to that of the prior (0: no better than it)."""
-        self.network.eval()
-        row = {"step": float(self.step), "training": training_loss}
-        for name, context, targets in self.validation:
-            items = count_items(targets)
-            loss = item_loss(self.network(context, targets), targets) / items
-            # Without a context the network answers with the prior.
-            prior = item_loss(self.network(_nothing(context), targets), targets) / items
-            row[name] = float(loss / prior) - 1
-        row["loss"] = float(np.mean([v for k, v in row.items() if "/" in k]))
+        """Measure in the first process; in all of them keep the best weights and count."""
+        row = self._measure(training_loss) if self.ranks.first else {}
+        row = self.ranks.share(row)
         self.history.append(row)
         if row["loss"] < self.best_loss:
             self.best_loss, self.stale = row["loss"], 0
@@ -208,84 +226,13 @@ class Trainer:
             self.stale += 1
         return row
 
-    def save(self, folder: Path) -> None:
-        """Write the whole state; the JSON comes last, so a kill leaves the older state valid."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        tensors["torch_rng"] = torch.get_rng_state()
-        name = f"state-{self.step}.safetensors"
-        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, folder / name)
-        state = {
-            "file": name,
-            "step": self.step,
-            "stale": self.stale,
-            "seconds": self.seconds,
-            "best_loss": self.best_loss,
-            "history": self.history,
-            "numpy_rng": self.rng.bit_generator.state,
-            "config": asdict(self.config),
-            "network": asdict(self.network.config),
-            "data": self.data,
-        }
-        partial = folder / "state.json.part"
-        partial.write_text(json.dumps(state))
-        partial.replace(folder / "state.json")
-        for old in folder.glob("state-*.safetensors"):
-            if old.name != name:
-                old.unlink()
-
-    def resume(self, folder: Path) -> bool:
-        """Continue from a saved state; False if there is none.
-
-        Raises ValueError when it belongs to a run with other settings, other data or another split:
-        its weights may have seen what is held out here.
-        """
-        if not (folder / "state.json").exists():
-            return False
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
-        for key, mine in (
-            ("config", asdict(self.config)),
-            ("network", asdict(self.network.config)),
-        ):
-            theirs = {
-                k: v for k, v in state[key].items() if k not in ("device", "steps", "patience")
-            }
-            if theirs != {k: v for k, v in mine.items() if k in theirs}:
-                raise ValueError(f"{folder} holds a run with another {key}; choose another --out")
-        if state.get("data") != self.data:
-            raise ValueError(
-                f"{folder} holds a run on other data or another split; use another --out"
-            )
-        tensors = load_file(folder / state["file"])
-        part: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            head, _, rest = name.partition(".")
-            if head in part:
-                part[head][rest] = tensor
-        self.network.load_state_dict(part["network"])
-        self.best = part["best"]
-        optimizer = self.optimizer.state_dict()
-        for name, tensor in part["optimizer"].items():
-            number, _, key = name.partition(".")
-            optimizer["state"].setdefault(int(number), {})[key] = tensor
-        self.optimizer.load_state_dict(optimizer)
-        torch.set_rng_state(tensors["torch_rng"])
-        self.rng.bit_generator.state = state["numpy_rng"]
-        self.step, self.stale, self.seconds = state["step"], state["stale"], state["seconds"]
-        self.best_loss, self.history = state["best_loss"], state["history"]
-        return True
-
-
-def _fingerprint(domain: Domain) -> str:
-    """Digest of a corpus's file and of its split."""
-    split = domain.split.groups.tobytes() + domain.split.items.tobytes()
-    return hashlib.sha256(domain.corpus.sha256.encode() + split).hexdigest()
-
-
-def _nothing(context: Tokens) -> Tokens:
-    """The same contexts with every token masked out."""
-    blank = torch.zeros_like(context.mask)
-    return Tokens(*(getattr(context, n) if n != "mask" else blank for n in Tokens.__slots__))
+    @torch.inference_mode()
+    def _measure(self, training_loss: float) -> dict[str, float]:
+        """Validation loss of each part, relative to that of the prior (0: no better than it)."""
+        self.network.eval()
+        row = {"step": float(self.step), "training": training_loss}
+        for name, context, targets in self.validation:
+            loss = item_losses(self.network(context, targets), targets).sum()
+            row[name] = float(loss / prior_losses(targets).sum().clamp(min=1e-6)) - 1
+        row["loss"] = float(np.mean([v for k, v in row.items() if "/" in k]))
+        return row

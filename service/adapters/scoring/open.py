@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.checkpoint import Card, CheckpointError
 from models.devices import find_device
 from models.embedders import Embedder, EmbedderError, load_embedder
-from models.scorer import GPOScorer
+from models.scorer import load_scorer
 from service.adapters.scoring.embedding import CachingEmbedder
 from service.adapters.scoring.scoring import ModuleScorer
 from service.adapters.scoring.worker import Worker
@@ -21,7 +21,7 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
     """
     device = _device(settings.device)
     try:
-        module = GPOScorer.load(settings.checkpoint, device=device)
+        module = load_scorer(settings.checkpoint, device=device)
     except CheckpointError as exc:
         raise SettingsError(f"GPO_CHECKPOINT: {exc}") from exc
     try:

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.batches import Item
 from models.batches import Kind as ItemKind
-from models.gpo import EncodedContext
+from models.networks import Encoded
 from models.scorer import ContextTooLargeError, GPOScorer
 from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
@@ -47,7 +47,7 @@ class ModuleScorer:
     def __init__(self, module: GPOScorer, worker: Worker, *, cache_bytes: int) -> None:
         self._module = module
         self._worker = worker
-        self.cache: ByteLRU[EncodedContext] = ByteLRU(cache_bytes)
+        self.cache: ByteLRU[Encoded] = ByteLRU(cache_bytes)
 
     @property
     def model(self) -> str:
@@ -86,9 +86,7 @@ class ModuleScorer:
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
 
-        def run(
-            encoded: list[EncodedContext], questions: list[FloatArray]
-        ) -> list[list[Prediction]]:
+        def run(encoded: list[Encoded], questions: list[FloatArray]) -> list[list[Prediction]]:
             return [
                 [Prediction(p.mean, p.std, p.low, p.high) for p in row]
                 for row in self._module.predict_many(encoded, questions)
@@ -99,7 +97,7 @@ class ModuleScorer:
     def _score_batch(self, jobs: list[_Job]) -> list[list[list[Scores]]]:
         """In the worker's thread: (job, context, 1)."""
 
-        def run(encoded: list[EncodedContext], lists: list[FloatArray]) -> list[list[Scores]]:
+        def run(encoded: list[Encoded], lists: list[FloatArray]) -> list[list[Scores]]:
             ends = np.cumsum([len(vectors) for vectors in lists])[:-1]
             rows: list[list[Scores]] = []
             for found in self._module.score_many(encoded, np.concatenate(lists)):
@@ -113,7 +111,7 @@ class ModuleScorer:
     def _merged(
         self,
         jobs: list[_Job],
-        run: Callable[[list[EncodedContext], list[FloatArray]], list[list[R]]],
+        run: Callable[[list[Encoded], list[FloatArray]], list[list[R]]],
     ) -> list[list[list[R]]]:
         """Run the jobs that share their contexts as one; results in the order of the jobs."""
         by_contexts: dict[tuple[str, ...], list[int]] = {}
@@ -131,7 +129,7 @@ class ModuleScorer:
                 start = stop
         return results
 
-    def _encoded(self, context: Context) -> EncodedContext:
+    def _encoded(self, context: Context) -> Encoded:
         encoded = self.cache.get(context.digest)
         if encoded is None:
             items = [
