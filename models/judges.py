@@ -18,6 +18,7 @@ from models.regimes import RatingTask, SurveyTask
 from models.scorer import GPOScorer, Scored
 from models.splits import Part, Split
 
+HEADLINE = 20  # context items of the baselines, and of the figures that are quoted
 DENSE = 0.8  # share of cells from which a survey counts as complete
 RIDGE = {True: 0.01, False: 0.5}  # CF-ridge: measured best on complete and on sparse surveys
 
@@ -64,16 +65,20 @@ class SurveyJudge:
             "CF-ridge": self._ridge,
         }
 
-    def module(self, task: SurveyTask, size: int) -> list[Scored]:
-        """The checkpoint's answers, from the first `size` context questions."""
+    def module(self, task: SurveyTask, size: int, *, swap: bool = False) -> list[Scored]:
+        """The checkpoint's answers, from the first `size` context questions.
+
+        `swap` gives it another group's context; the task must have one.
+        """
+        group = task.swap_group if swap else task.group
         items = [
             Item(
                 Kind.SHARE,
                 self.vectors[self._span(i)],
-                self.corpus.values[task.group, self._span(i)],
-                float(np.nan_to_num(self.corpus.weights[task.group, i])) or None,
+                self.corpus.values[group, self._span(i)],
+                float(np.nan_to_num(self.corpus.weights[group, i])) or None,
             )
-            for i in task.context[:size]
+            for i in (task.swap_context if swap else task.context)[:size]
         ]
         context = self.scorer.encode_context(items)
         return list(
@@ -118,7 +123,7 @@ class SurveyJudge:
         ]
 
     def _context(self, task: SurveyTask) -> tuple[IntArray, FloatArray]:
-        cells = self.corpus.cells(task.context)
+        cells = self.corpus.cells(task.context[:HEADLINE])
         return cells, self.corpus.values[task.group, cells].astype(np.float64)
 
     def _likeness(self, task: SurveyTask) -> Shares:
@@ -185,7 +190,7 @@ class RatingJudge:
         return [baselines.consensus(answers[corpus.starts[items]]) for items in task.lists]
 
     def _in_context(self, task: RatingTask) -> Scores:
-        items = self._context(task, task.context_group, task.context)
+        items = self._context(task, task.context_group, task.context[:HEADLINE])
         vectors = np.concatenate([i.vectors for i in items])
         values = np.concatenate([i.values for i in items])
         return [baselines.in_context_ridge(vectors, values, x) for x in self.lists(task)]

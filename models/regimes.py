@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.batches import Kind
 from models.datasets import Corpus, IntArray
@@ -19,16 +20,23 @@ CANDIDATES = 16
 LISTS = 60  # candidate lists of one segment and seed
 TARGETS = 150  # questions of one group and seed
 FEWEST_TARGETS = 5
+FAIR_TARGETS = 50  # questions left to predict before a context may be as large as wanted
 
 
 @dataclass(frozen=True, slots=True)
 class SurveyTask:
-    """One new group: predict `targets` from prefixes of `context` (both are item numbers)."""
+    """One new group: predict `targets` from prefixes of `context` (both are item numbers).
+
+    swap_group: the group that answers these questions most differently, and its own context;
+    None where there is no such group.
+    """
 
     corpus: int
     group: int
     context: IntArray
     targets: IntArray
+    swap_group: int | None
+    swap_context: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +63,40 @@ def survey_tasks(
     *,
     corpus: int,
     questions: Part,
-    context: int,
+    sizes: tuple[int, int],
     seed: int,
+    groups: Part = Part.TEST,
 ) -> Iterator[SurveyTask]:
     """Tasks of regime B (questions of the training part) or C (of the test part).
 
-    Groups that answered fewer than context + 5 such questions are left out.
+    `sizes`: the least and the wanted size of a context. A group gets the wanted one where
+    FAIR_TARGETS questions are left to be predicted, and none below the least plus 5 questions.
     """
+    least, wanted = sizes
     data, split = corpora[corpus], splits[corpus]
     rng = np.random.default_rng([seed, corpus, questions])
     asked = ~np.isnan(data.values[split.groups == Part.TRAIN][:, data.starts[:-1]])
     known = asked.any(0)
-    for group in np.flatnonzero(split.groups == Part.TEST):
+    for group in np.flatnonzero(split.groups == groups):
         items = data.answered(int(group))
         items = items[split.items[items] == questions]
         if questions is Part.TRAIN:
             items = items[known[items]]
-        if len(items) >= context + FEWEST_TARGETS:
-            items = rng.permutation(items)
-            targets = items[context : context + TARGETS]
-            yield SurveyTask(corpus, int(group), items[:context], targets)
+        if len(items) < least + FEWEST_TARGETS:
+            continue
+        items = rng.permutation(items)
+        size = wanted if len(items) >= wanted + FAIR_TARGETS else least
+        # Drawn on the side, so that the diagnostic does not move the contexts of later groups.
+        aside = np.random.default_rng([seed, corpus, questions, int(group)])
+        swap, swapped = _another(data, int(group), items, split.items == questions, least, aside)
+        yield SurveyTask(
+            corpus,
+            int(group),
+            items[:size],
+            items[size : size + TARGETS],
+            swap,
+            swapped,
+        )
 
 
 def rating_tasks(
@@ -82,16 +104,20 @@ def rating_tasks(
     splits: Sequence[Split],
     *,
     cross: bool,
-    context: int,
+    sizes: tuple[int, int],
     seed: int,
+    groups: Part = Part.TEST,
 ) -> Iterator[RatingTask]:
-    """Tasks of regime F, or with `cross` of X."""
+    """Tasks of regime F, or with `cross` of X; `sizes` as in `survey_tasks`.
+
+    The prompts are those of the same part as the groups.
+    """
     for number, (corpus, split) in enumerate(zip(corpora, splits, strict=True)):
         if corpus.kind is not Kind.RATING:
             continue
         rng = np.random.default_rng([seed, number, cross])
-        for group in np.flatnonzero(split.groups == Part.TEST):
-            found = _rating_task(corpora, splits, number, int(group), cross, context, rng)
+        for group in np.flatnonzero(split.groups == groups):
+            found = _rating_task(corpora, splits, number, int(group), groups, cross, sizes, rng)
             if found is not None:
                 yield found
 
@@ -101,11 +127,13 @@ def _rating_task(
     splits: Sequence[Split],
     number: int,
     group: int,
+    part: Part,
     cross: bool,
-    context: int,
+    sizes: tuple[int, int],
     rng: np.random.Generator,
 ) -> RatingTask | None:
-    lists, used = _lists(corpora[number], splits[number], group, rng)
+    least, wanted = sizes
+    lists, used = _lists(corpora[number], splits[number], group, part, rng)
     if not len(lists):
         return None
     if cross:
@@ -118,24 +146,24 @@ def _rating_task(
     else:
         source, name = number, group
         pool = corpora[number].answered(group)
-        pool = pool[splits[number].items[pool] == Part.TEST]
+        pool = pool[splits[number].items[pool] == part]
         pool = pool[~np.isin(pool, used)]
-    if len(pool) < context:
+    if len(pool) < least:
         return None
-    chosen = rng.permutation(pool)[:context]
-    swap, swapped = _swap(corpora[source], name, pool, context, rng)
+    chosen = rng.permutation(pool)[: wanted if len(pool) >= wanted else least]
+    swap, swapped = _swap(corpora[source], name, pool, least, rng)
     return RatingTask(number, group, lists, source, name, chosen, swap, swapped)
 
 
 def _lists(
-    corpus: Corpus, split: Split, group: int, rng: np.random.Generator
+    corpus: Corpus, split: Split, group: int, part: Part, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Lists (L, n) of responses to one test prompt each, and all responses to those prompts.
+    """Lists (L, n) of responses to one prompt of the part each, and all responses to those prompts.
 
     Half of the prompts are left to the context, so that its answers are to other prompts.
     """
     items = corpus.answered(group)
-    items = items[split.items[items] == Part.TEST]
+    items = items[split.items[items] == part]
     shuffled = rng.permutation(np.unique(corpus.question[items]))
     prompts = [p for p in shuffled if (corpus.question[items] == p).sum() >= CANDIDATES]
     prompts = prompts[: max(len(prompts) // 2, 1)]
@@ -155,6 +183,27 @@ def _same_population(corpora: Sequence[Corpus], number: int, group: int) -> tupl
                 if population(label) == name:
                     return other, index
     return None
+
+
+def _another(
+    corpus: Corpus,
+    group: int,
+    items: IntArray,
+    allowed: NDArray[np.bool_],
+    context: int,
+    rng: np.random.Generator,
+) -> tuple[int | None, IntArray]:
+    """The group that answered `items` most differently, and some of its answers to `allowed`."""
+    first = corpus.values[:, corpus.starts[:-1]]
+    there = ~np.isnan(first)
+    distance = np.nansum((first[:, items] - first[group, items]) ** 2, 1)
+    distance /= np.maximum(there[:, items].sum(1), 1)
+    distance[(there[:, items].sum(1) < FEWEST_TARGETS) | (there[:, allowed].sum(1) < context)] = -1
+    distance[group] = -1
+    other = int(distance.argmax())
+    if distance[other] < 0:
+        return None, np.zeros(0, np.int64)
+    return other, rng.permutation(np.flatnonzero(there[other] & allowed))[:context]
 
 
 def _swap(

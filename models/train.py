@@ -25,9 +25,10 @@ from models.devices import device_argument
 from models.domains import build_domains
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
-from models.evaluate import evaluate, show
+from models.evaluation import evaluate
 from models.gpo import GPOConfig
 from models.prior import PopulationPrior, PriorConfig
+from models.report import show
 from models.scorer import ARCH, Calibration, GPOScorer
 from models.splits import SplitConfig
 from models.trainer import TrainConfig, Trainer, TrainResult

@@ -13,7 +13,7 @@ from models.batches import Item, Kind
 from models.corpora import Corpora
 from models.datasets import preference_files, read_corpus
 from models.embedders import load_embedder
-from models.evaluate import evaluate
+from models.evaluation import evaluate
 from models.scorer import GPOScorer
 from models.splits import SplitConfig, split_corpora
 

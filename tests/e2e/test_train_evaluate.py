@@ -107,7 +107,10 @@ def test_evaluation_prints_every_regime_with_its_baselines(
         ("B", "module, 20 context questions"),
         ("B", "gain from 20 context questions"),
         ("F", "consensus of the candidates"),
-        ("F", "module, 20 of another group (swapped)"),
+        ("F", "module, 20, swapped context"),
+        ("B", "module, 20, swapped context"),
+        ("B", "module, 5 context questions"),
+        ("B", "Dirichlet around the prior"),
         ("X", "module, 20 context questions"),
     ):
         assert expected in found

@@ -15,7 +15,9 @@ from scipy.stats import wasserstein_distance
 from models.metrics import (
     alignment_js,
     alignment_wasserstein,
+    concentration,
     coverage,
+    crps_beta,
     mean_and_error,
     mean_width,
     ratio_of_sums,
@@ -137,3 +139,35 @@ def test_coverage_and_width() -> None:
         coverage(high, low, low)
     with pytest.raises(ValueError, match="NaN"):
         coverage(low, high, [np.nan] * 3)
+
+
+def test_the_crps_of_a_beta_law_agrees_with_a_simulation() -> None:
+    """CRPS = E|X - y| - E|X - X'| / 2."""
+    rng = np.random.default_rng(0)
+    mean, std, true = rng.uniform(0.2, 0.8, 20), rng.uniform(0.05, 0.2, 20), rng.random(20)
+    strength = mean * (1 - mean) / std**2 - 1
+    x, other = rng.beta(strength * mean, strength * (1 - mean), (2, 100_000, 20))
+    simulated = np.abs(x - true).mean(0) - np.abs(x - other).mean(0) / 2
+    assert crps_beta(mean, std, true) == pytest.approx(simulated, abs=2e-3)
+
+
+def test_the_crps_of_a_sure_law_is_its_distance() -> None:
+    true = np.array([0.1, 0.5, 0.95])
+    found = crps_beta(np.full(3, 0.5), np.zeros(3), true)
+    assert found == pytest.approx(np.abs(true - 0.5), abs=4e-3)
+
+
+def test_the_crps_rewards_an_honest_std() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.beta(20, 30, 4000)
+    scores = {
+        s: crps_beta(np.full(4000, 0.4), np.full(4000, s), true).mean() for s in (0.02, 0.07, 0.3)
+    }
+    assert min(scores, key=scores.__getitem__) == 0.07
+
+
+def test_the_concentration_of_dirichlet_laws_is_found_again() -> None:
+    rng = np.random.default_rng(2)
+    mean = np.array([0.5, 0.3, 0.2])
+    true = rng.dirichlet(30 * mean, 20_000)
+    assert concentration(np.tile(mean, 20_000), true.ravel()) == pytest.approx(30, rel=0.05)
