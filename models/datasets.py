@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batches import FloatArray, Kind
+from models.tables import TableError, read_table
 
 IntArray = NDArray[np.int64]
 
@@ -81,26 +82,45 @@ def normalise(text: str) -> str:
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read one .jsonl or .jsonl.gz file. Raises DataError naming the line."""
+    """Read one .jsonl or .csv file, also with .gz. Raises DataError naming the line."""
     raw = path.read_bytes()
     rows, kinds = _Rows(), set()
-    # Not splitlines(): a text may hold a line separator such as U+2028 as it is.
-    for number, line in enumerate(_text(path, raw).split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, row in _lines(path, _text(path, raw)):
         try:
-            kinds.add(_add_row(rows, json.loads(line)))
+            kinds.add(_add_row(rows, json.loads(row) if isinstance(row, str) else row))
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise DataError(f"{path}, line {number}: {type(exc).__name__}: {exc}") from exc
     if len(kinds) != 1:
         raise DataError(f"{path}: a file holds survey rows or rating rows, found {len(kinds)}")
-    name = path.name.split(".")[0]
-    return _to_corpus(name, kinds.pop(), rows, hashlib.sha256(raw).hexdigest())
+    return _to_corpus(_name(path), kinds.pop(), rows, hashlib.sha256(raw).hexdigest())
+
+
+def _name(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".csv")
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[int, str | Mapping[str, Any]]]:
+    """What a file says, by the number of the line: JSON still to be read, or a table's rows."""
+    if _is_table(path):
+        try:
+            yield from read_table(text)
+        except TableError as exc:
+            raise DataError(f"{path}, {exc}") from exc
+        return
+    # Not splitlines(): a text may hold a line separator such as U+2028 as it is.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line
 
 
 def _text(path: Path, raw: bytes) -> str:
     try:
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+        # Spreadsheets write a byte order mark in front of a CSV file.
+        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as exc:
         raise DataError(f"{path}: {exc}") from exc
 
@@ -178,14 +198,31 @@ def _to_corpus(name: str, kind: Kind, rows: _Rows, sha256: str) -> Corpus:
 
 
 def preference_files(folder: Path) -> Iterator[Path]:
-    """The files of a folder that hold preferences, by name. Raises DataError if there is none."""
-    found = [p for p in sorted(folder.glob("*.jsonl*")) if _holds_preferences(p)]
+    """The files of a folder that hold preferences, by name.
+
+    Every .csv file must; .jsonl files with other rows are passed over. Raises DataError if there
+    is none, or two would have the same name in reports.
+    """
+    found = (
+        [p for p in sorted(folder.iterdir()) if _holds_preferences(p)] if folder.is_dir() else []
+    )
     if not found:
-        raise DataError(f"{folder}: no .jsonl or .jsonl.gz file with preferences (docs/data.md)")
+        raise DataError(
+            f"{folder}: no .jsonl, .jsonl.gz, .csv or .csv.gz file with preferences (docs/data.md)"
+        )
+    names: dict[str, Path] = {}
+    for path in found:
+        if names.setdefault(_name(path), path) is not path:
+            other = names[_name(path)].name
+            raise DataError(f"{path}: reports would confuse it with {other}; rename one")
     yield from found
 
 
 def _holds_preferences(path: Path) -> bool:
+    if _is_table(path):
+        return True
+    if ".jsonl" not in path.name:
+        return False
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
         try:
             first = json.loads(next((line for line in lines if line.strip()), b"{}"))
