@@ -80,7 +80,7 @@ class PopulationPrior:
 
     def __init__(self, tensors: Mapping[str, Tensor], config: PriorConfig) -> None:
         self.config = config
-        self.bank_x = _unit(tensors["bank_x"].float().numpy())
+        self.bank_x = unit(tensors["bank_x"].float().numpy())
         self.bank_item = tensors["bank_item"].numpy().astype(np.int64)
         self.bank_mean = tensors["bank_mean"].float().numpy()
         self.bank_groups = tensors["bank_groups"].numpy()
@@ -88,7 +88,7 @@ class PopulationPrior:
         self.bank_alpha = tensors["bank_alpha"].float().numpy()
         self.rating = tensors["rating"].float().numpy()
         self._check()
-        self._questions, self._options = _directions(self.bank_x, self.bank_item)
+        self._questions, self._options = directions(self.bank_x, self.bank_item)
 
     def _check(self) -> None:
         """Raise ValueError where shapes do not fit each other."""
@@ -145,7 +145,7 @@ class PopulationPrior:
         """`known` for several questions, each with vectors (k, D)."""
         found: list[Expectation | None] = []
         for chunk in _chunks(items):
-            closeness = _unit(np.concatenate(chunk)) @ self.bank_x.T
+            closeness = unit(np.concatenate(chunk)) @ self.bank_x.T
             rows = np.split(closeness, np.cumsum([len(v) for v in chunk])[:-1])
             found += [self._known(near) for near in rows]
         return found
@@ -177,14 +177,16 @@ class PopulationPrior:
         for chunk in _chunks(items):
             sizes = [len(v) for v in chunk]
             number = np.repeat(np.arange(len(chunk)), sizes)
-            near = _directions(_unit(np.concatenate(chunk)), number)
-            lift = _kernel(near, (self._questions, self._options), self.config) @ self.bank_alpha
+            near = directions(unit(np.concatenate(chunk)), number)
+            lift = (
+                cell_kernel(near, (self._questions, self._options), self.config) @ self.bank_alpha
+            )
             found += [_lifted(part) for part in np.split(lift, np.cumsum(sizes)[:-1])]
         return found
 
     def approval(self, vectors: FloatArray) -> Expectation:
         """Expected approval of responses (n, D), each on its own."""
-        out = _unit(vectors) @ self.rating[:-1] + self.rating[-1]
+        out = unit(vectors) @ self.rating[:-1] + self.rating[-1]
         mean = 1 / (1 + np.exp(-np.clip(out[:, 0], -4, 4)))
         return Expectation(np.asarray(mean, np.float32), np.asarray(out[:, 1:], np.float32))
 
@@ -211,11 +213,11 @@ def fit_prior(
     dim, populations = rated.vectors.shape[1], rated.profile.shape[1]
     sizes = np.array([len(b.mean) for b in bank], np.int64)
     item = np.repeat(np.arange(len(bank)), sizes)
-    x = _unit(np.concatenate([np.zeros((0, dim), np.float32), *(b.vectors for b in bank)]))
+    x = unit(np.concatenate([np.zeros((0, dim), np.float32), *(b.vectors for b in bank)]))
     lift = [np.column_stack([b.mean - 1 / len(b.mean), np.nan_to_num(b.profile)]) for b in bank]
     y = np.concatenate([np.zeros((0, 1 + populations)), *lift])
-    near = _directions(x, item)
-    kernel = _kernel(near, near, config).astype(np.float64)
+    near = directions(x, item)
+    kernel = cell_kernel(near, near, config).astype(np.float64)
     inverse = np.linalg.inv(kernel + config.noise * np.eye(len(x)))
     alpha = inverse @ y
     question = np.repeat([b.question for b in bank], sizes)
@@ -240,7 +242,7 @@ def fit_approval(rated: Rated, *, noise: float) -> FloatArray:
     if not len(rated.vectors):
         shape = (rated.vectors.shape[1] + 1, 1 + rated.profile.shape[1])
         return np.zeros(shape, np.float32)
-    x = np.column_stack([_unit(rated.vectors), np.ones(len(rated.vectors))]).astype(np.float64)
+    x = np.column_stack([unit(rated.vectors), np.ones(len(rated.vectors))]).astype(np.float64)
     p = np.clip(rated.mean, 0.02, 0.98)
     target = np.column_stack([np.log(p / (1 - p)), np.nan_to_num(rated.profile)])
     weighted = x * (rated.weight / rated.weight.mean())[:, None]
@@ -271,7 +273,7 @@ def _leave_one_out(inverse: Reals, alpha: Reals, y: Reals, question: IntArray) -
     return out
 
 
-def _directions(x: FloatArray, item: IntArray) -> tuple[FloatArray, FloatArray]:
+def directions(x: FloatArray, item: IntArray) -> tuple[FloatArray, FloatArray]:
     """Unit direction of each cell's question (its options' mean) and of its own deviation."""
     if not len(x):
         return x, x
@@ -279,13 +281,13 @@ def _directions(x: FloatArray, item: IntArray) -> tuple[FloatArray, FloatArray]:
     total = np.zeros((len(count), x.shape[1]), np.float32)
     np.add.at(total, item, x)
     mean = (total / np.maximum(count, 1)[:, None])[item]
-    return _unit(mean), _unit(x - mean)
+    return unit(mean), unit(x - mean)
 
 
-def _kernel(
+def cell_kernel(
     a: tuple[FloatArray, FloatArray], b: tuple[FloatArray, FloatArray], config: PriorConfig
 ) -> FloatArray:
-    """Kernel (n, m) between cells, from their directions as of `_directions`."""
+    """Kernel (n, m) between cells, from their directions as of `directions`."""
     question = (a[0] @ b[0].T - 1) / config.question_width
     return np.asarray(np.exp(question + (a[1] @ b[1].T - 1) / config.option_width), np.float32)
 
@@ -304,6 +306,7 @@ def _lifted(lift: Reals) -> Expectation:
     )
 
 
-def _unit(x: Reals) -> FloatArray:
+def unit(x: Reals) -> FloatArray:
+    """Rows of unit length; zeros stay zeros."""
     norm = np.linalg.norm(x, axis=-1, keepdims=True)
     return np.asarray(x / np.maximum(norm, 1e-6), np.float32)
