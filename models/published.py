@@ -104,7 +104,7 @@ class Layer(nn.Module):
     def forward(self, h: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         """States h (B, T, D) after attending to the context."""
         batch, width, d = h.shape
-        q = self.query(h).reshape(batch, width, self.heads, -1).transpose(1, 2)
+        q = self.query(h).reshape(batch, width, self.heads, d // self.heads).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
         mixed = self.out(mixed.transpose(1, 2).reshape(batch, width, d))
         h = self.norm_attention(h + self.dropout(mixed))
