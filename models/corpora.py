@@ -12,6 +12,7 @@ from models.batches import FloatArray, Kind
 from models.datasets import Corpus, preference_files, read_corpus
 from models.embedders import Embedder, embed_cached
 from models.splits import Split, SplitConfig, split_corpora
+from models.statements import holds_statements, read_statements
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def load_corpora(
     are longer than the embedder reads are clipped, and their number is logged. With `answers` the
     responses of rated corpora are embedded without their prompts too.
     """
-    corpora = tuple(read_corpus(p) for p in preference_files(folder))
+    corpora = tuple(_read(p) for p in preference_files(folder))
     place = cache or default_cache()
 
     def embed(name: str, pairs: Sequence[tuple[str, str]]) -> FloatArray:
@@ -63,6 +64,10 @@ def load_corpora(
         tuple(split_corpora(corpora, split)),
         tuple(embed(c.name, _bare(c)) for c in corpora) if answers else (),
     )
+
+
+def _read(path: Path) -> Corpus:
+    return read_statements(path).corpus() if holds_statements(path) else read_corpus(path)
 
 
 def _bare(corpus: Corpus) -> list[tuple[str, str]]:

@@ -49,6 +49,7 @@ class Corpus:
     groups: tuple[str, ...]
     sha256: str = ""
     rows: int = 0
+    statements: bool = False  # personas and debates: a group's items are its own
 
     @property
     def items(self) -> int:
@@ -85,7 +86,7 @@ def read_corpus(path: Path) -> Corpus:
     """Read one .jsonl or .csv file, also with .gz. Raises DataError naming the line."""
     raw = path.read_bytes()
     rows, kinds = _Rows(), set()
-    for number, row in _lines(path, _text(path, raw)):
+    for number, row in _lines(path, read_text(path, raw)):
         try:
             kinds.add(_add_row(rows, json.loads(row) if isinstance(row, str) else row))
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
@@ -117,7 +118,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, str | Mapping[str, Any]
             yield number, line
 
 
-def _text(path: Path, raw: bytes) -> str:
+def read_text(path: Path, raw: bytes) -> str:
+    """The text of a file, unpacked if its name ends in .gz. Raises DataError."""
     try:
         # Spreadsheets write a byte order mark in front of a CSV file.
         return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
@@ -218,14 +220,19 @@ def preference_files(folder: Path) -> Iterator[Path]:
     yield from found
 
 
-def _holds_preferences(path: Path) -> bool:
-    if _is_table(path):
-        return True
-    if ".jsonl" not in path.name:
-        return False
+def first_row(path: Path) -> dict[str, Any]:
+    """The first JSON object of a .jsonl or .jsonl.gz file, or {}. Raises DataError."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
         try:
             first = json.loads(next((line for line in lines if line.strip()), b"{}"))
         except (OSError, EOFError, zlib.error, ValueError) as exc:
             raise DataError(f"{path}: {exc}") from exc
-    return isinstance(first, dict) and bool(first.keys() & {"groups", "agree"})
+    return first if isinstance(first, dict) else {}
+
+
+def _holds_preferences(path: Path) -> bool:
+    if _is_table(path):
+        return True
+    if ".jsonl" not in path.name:
+        return False
+    return bool(first_row(path).keys() & {"groups", "agree", "persona"})
