@@ -217,7 +217,11 @@ def _parse(data: bytes, file: Path, device: str) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(data)
     except SafetensorError as exc:
         raise CheckpointError(f"{file} is not a safetensors file: {exc}") from exc
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
+    try:
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
+    # A torch without CUDA says so with an AssertionError.
+    except (RuntimeError, AssertionError) as exc:
+        raise CheckpointError(f"cannot move {file} to the device {device!r}: {exc}") from exc
 
 
 def _read(file: Path) -> bytes:

@@ -1,6 +1,7 @@
-"""`gpo train`: meta-train a GPO module on a folder of preference files, and save a checkpoint.
+"""`gpo train`: meta-train a module on a folder of preference files, and save a checkpoint.
 
-Owns the command line, the calibration and the card. The loop is in `models.trainer`.
+Owns the steps from files to a checkpoint, the calibration and the card. The loop is in
+`models.trainer`, the options are in `models.train_options`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,17 +21,21 @@ from models.batches import KINDS
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
-from models.devices import device_argument
 from models.domains import build_domains
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
-from models.gpo import GPOConfig
+from models.gpo import GPO
+from models.initial import Initial, load_initial
+from models.networks import arch_of
+from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
+from models.published import EvenPrior
 from models.report import show
-from models.scorer import ARCH, Calibration, GPOScorer
+from models.scorer import Calibration, GPOScorer
 from models.splits import SplitConfig
-from models.trainer import TrainConfig, Trainer, TrainResult
+from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
+from models.trainer import Trainer, TrainResult
 
 RUNS = Path("runs")
 COVERAGE = 0.9
@@ -92,7 +96,7 @@ def to_scorer(
     told = notes.data or {}
     card = Card(
         name=notes.name,
-        arch=ARCH,
+        arch=arch_of(trainer.network),
         config={},
         embedder=CardEmbedder(
             info.id, info.digest, info.dim, info.template, info.pooling, info.layer
@@ -108,11 +112,15 @@ def to_scorer(
             for c in corpora.corpora
         ),
         training=CardTraining((config.seed,), result.steps, result.stopped, round(result.seconds)),
-        metrics={"validation": _best(result)},
+        metrics={
+            "validation": _best(result),
+            "worst_groups": {w.corpus: asdict(w) for w in trainer.worst_groups()},
+        },
         limits=notes.limits,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-    return GPOScorer(trainer.network, prior, card, calibrate(trainer))
+    known = prior if isinstance(trainer.network, GPO) else EvenPrior()
+    return GPOScorer(trainer.network, known, card, calibrate(trainer))
 
 
 def _best(result: TrainResult) -> dict[str, float]:
@@ -122,78 +130,88 @@ def _best(result: TrainResult) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of `gpo train`; 0 when a checkpoint was saved, 2 for bad input."""
-    args = _parser().parse_args(argv)
-    console, errors = Console(), Console(stderr=True)
+    args = parser(str(__doc__).splitlines()[0]).parse_args(argv)
+    errors = Console(stderr=True)
     torch.set_num_threads(args.threads)
-    split = SplitConfig(seed=args.split_seed)
     try:
-        notes = Notes.read(args.notes, args.out.name)
-        embedder = load_embedder(args.embedder, device=args.device)
-        corpora = load_corpora(
-            args.data, embedder, split, cache=args.cache, progress=True, answers=args.evaluate
-        )
-        console.print("fitting the prior …")
-        domains, prior = build_domains(
-            corpora.corpora, corpora.vectors, corpora.splits, PriorConfig()
-        )
-        trainer = Trainer(domains, _network(args, embedder), EpisodeConfig(), _training(args))
-        run = args.run or RUNS / args.out.name
-        if trainer.resume(run):
-            console.print(f"resuming at step {trainer.step} from {run}")
-        result = trainer.run(run)
-        scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-        scorer = scorer.save(args.out, card=_with_split(scorer.card, split))
+        with ranks(args.device) as group:
+            console = Console(quiet=not group.first)
+            scorer, corpora = _train(args, group, console)
     except (CheckpointError, DataError, EmbedderError, ValueError, OSError) as exc:
         errors.print(
             f"gpo train: {exc}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         return 2
-    console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
-    if args.evaluate:
+    if args.evaluate and group.first:
         show(evaluate(scorer, corpora), scorer.card, console)
     return 0
+
+
+def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GPOScorer, Corpora]:
+    """From the files to a saved checkpoint, which the first of several processes writes."""
+    notes, split = Notes.read(args.notes, args.out.name), split_config(args)
+    embedder = load_embedder(args.embedder, device=group.device)
+    initial = _initial(args, embedder)
+    with group.one_after_the_other():
+        corpora = load_corpora(
+            args.data,
+            embedder,
+            split,
+            cache=args.cache,
+            progress=group.first,
+            answers=args.evaluate and group.first,
+        )
+    console.print("fitting the prior …")
+    domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
+    trainer = Trainer(
+        domains,
+        initial.network if initial else network_config(args, embedder.dim),
+        EpisodeConfig(),
+        train_config(args),
+        initial=initial.weights if initial else None,
+        origin={"embedder": embedder.digest, "--init": initial.digest if initial else "none"},
+        ranks=group,
+    )
+    run = args.run or RUNS / args.out.name
+    if trainer.resume(run):
+        console.print(f"resuming at step {trainer.step} from {run}")
+    result = trainer.run(run)
+    scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
+    scorer = replace(scorer, card=_with_split(scorer.card, split))
+    if group.first:
+        scorer = scorer.save(args.out)
+    console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
+    _print_worst(trainer, console)
+    return scorer, corpora
+
+
+def _initial(args: argparse.Namespace, embedder: Embedder) -> Initial | None:
+    if args.init is None:
+        return None
+    return load_initial(
+        args.init,
+        arch=ARCH_NAMES[args.arch],
+        embedder=embedder,
+        d_model=args.d_model,
+        layers=args.layers,
+    )
+
+
+def _print_worst(trainer: Trainer, console: Console) -> None:
+    """One line for each corpus: what `--robust` is there to lower."""
+    for worst in trainer.worst_groups() if trainer.ranks.first else []:
+        console.print(
+            f"{worst.corpus}: worst validation group {worst.group}, loss {worst.loss:.4f} "
+            f"(mean over the groups {worst.mean:.4f})",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _with_split(card: Card, split: SplitConfig) -> Card:
     return replace(card, config={**card.config, "split": asdict(split)})
 
 
-def _network(args: argparse.Namespace, embedder: Embedder) -> GPOConfig:
-    return GPOConfig(embedding_dim=embedder.dim, d_model=args.d_model, layers=args.layers)
-
-
-def _training(args: argparse.Namespace) -> TrainConfig:
-    return TrainConfig(
-        seed=args.seed,
-        steps=args.steps,
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        patience=args.patience,
-        device=args.device,
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    plain: Any = TrainConfig()
-    network = GPOConfig()
-    parser = argparse.ArgumentParser(prog="gpo train", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of preference files")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
-    parser.add_argument("--run", type=Path, help="folder of the resumable state (runs/NAME)")
-    parser.add_argument("--notes", type=Path, help="JSON with name, limits and data licences")
-    parser.add_argument("--embedder", default="minilm", help="minilm | st:NAME | hf:NAME")
-    parser.add_argument("--seed", type=int, default=plain.seed)
-    parser.add_argument("--split-seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=plain.steps)
-    parser.add_argument("--batch", type=int, default=plain.batch, help="episodes in a step")
-    parser.add_argument("--learning-rate", type=float, default=plain.learning_rate)
-    parser.add_argument("--patience", type=int, default=plain.patience)
-    parser.add_argument("--d-model", type=int, default=network.d_model)
-    parser.add_argument("--layers", type=int, default=network.layers)
-    parser.add_argument("--cache", type=Path, help="folder for vectors")
-    parser.add_argument(
-        "--device", type=device_argument, default="cpu", help="auto, cpu, cuda or cuda:N"
-    )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--no-evaluate", dest="evaluate", action="store_false")
-    return parser
+if __name__ == "__main__":
+    raise SystemExit(main())

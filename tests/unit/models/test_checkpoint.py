@@ -115,6 +115,13 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "no-such-device"])
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> None:
+    save_checkpoint(tmp_path, tensors(), CARD)
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors to the device '{device}'"):
+        load_checkpoint(tmp_path, device=device)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "\x00"])
 def test_a_broken_card_is_refused(tmp_path: Path, text: str) -> None:
     save_checkpoint(tmp_path, tensors(), CARD)

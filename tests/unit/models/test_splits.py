@@ -10,6 +10,7 @@ from episodes_for_tests import write_data
 
 from models.datasets import preference_files, read_corpus
 from models.splits import Part, SplitConfig, population, split_corpora
+from models.train_options import parser, split_config
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,13 @@ def test_the_parts_have_about_their_shares(tmp_path: Path) -> None:
     for split in split_corpora(corpora, SplitConfig()):
         assert (split.groups == Part.TEST).sum() == 4
         assert (split.groups == Part.VALIDATION).sum() == 2
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
+def test_the_published_protocol_holds_out_groups_alone(tmp_path: Path, share: float) -> None:
+    args = parser("").parse_args(["--data", "d", "--out", "o", "--paper", str(share)])
+    corpora = [read_corpus(p) for p in preference_files(write_data(tmp_path, groups=20))]
+    for split in split_corpora(corpora, split_config(args)):
+        assert (split.groups == Part.TRAIN).sum() == round(20 * share)
+        assert (split.groups == Part.VALIDATION).sum() == 1
+        assert (split.items == Part.TRAIN).all()

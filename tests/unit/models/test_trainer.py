@@ -17,9 +17,11 @@ from models.domains import Domain, build_domains
 from models.episodes import EpisodeConfig, EpisodeSampler
 from models.losses import item_losses
 from models.prior import PriorConfig
+from models.published import PublishedConfig
 from models.splits import Part, SplitConfig, split_corpora
 from models.trainer import TrainConfig, Trainer
 
+PUBLISHED = PublishedConfig(embedding_dim=DIM, d_model=16, layers=2, heads=2, d_ff=16)
 EPISODES = EpisodeConfig(max_context=20, share_targets=8, rating_targets=8)
 
 
@@ -132,6 +134,46 @@ def test_a_run_on_another_split_is_refused(domains: list[Domain], tmp_path: Path
     other = Trainer([moved, *domains[1:]], SMALL, EPISODES, config())
     with pytest.raises(ValueError, match="another split"):
         other.resume(tmp_path)
+
+
+def test_a_run_with_other_vectors_is_refused(domains: list[Domain], tmp_path: Path) -> None:
+    """Another embedder may have the same dimension."""
+    one, other = ({"embedder": digest} for digest in ("ab" * 32, "cd" * 32))
+    Trainer(domains, SMALL, EPISODES, config(), origin=one).save(tmp_path)
+    assert Trainer(domains, SMALL, EPISODES, config(), origin=one).resume(tmp_path)
+    with pytest.raises(ValueError, match="another embedder"):
+        Trainer(domains, SMALL, EPISODES, config(), origin=other).resume(tmp_path)
+
+
+def test_a_run_of_another_architecture_is_refused(domains: list[Domain], tmp_path: Path) -> None:
+    Trainer(domains, SMALL, EPISODES, config()).save(tmp_path)
+    with pytest.raises(ValueError, match="another architecture"):
+        Trainer(domains, PUBLISHED, EPISODES, config()).resume(tmp_path)
+
+
+def test_a_run_of_another_number_of_processes_is_refused(
+    domains: list[Domain], tmp_path: Path
+) -> None:
+    Trainer(domains, SMALL, EPISODES, config()).save(tmp_path)
+    file = tmp_path / "state.json"
+    file.write_text(file.read_text().replace('"processes": 1', '"processes": 4'))
+    with pytest.raises(ValueError, match="of 4 processes, not 1"):
+        Trainer(domains, SMALL, EPISODES, config()).resume(tmp_path)
+
+
+def test_the_published_module_is_trained_and_judged_by_the_same_run(
+    domains: list[Domain], tmp_path: Path
+) -> None:
+    trainer = Trainer(domains, PUBLISHED, EPISODES, config(steps=200, evaluate_every=50, batch=8))
+    same = Trainer(domains, SMALL, EPISODES, config())
+    assert [name for name, *_ in trainer.validation] == [name for name, *_ in same.validation]
+    for (_, *one), (_, *other) in zip(trainer.validation, same.validation, strict=True):
+        assert all(torch.equal(a.y, b.y) for a, b in zip(one, other, strict=True))
+    result = trainer.run(tmp_path, progress=False)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    again = Trainer(domains, PUBLISHED, EPISODES, config(steps=200, evaluate_every=50, batch=8))
+    assert again.resume(tmp_path)
+    assert again.step == 200
 
 
 def test_there_is_nothing_to_resume_in_an_empty_folder(
