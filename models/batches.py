@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 FloatArray = NDArray[np.float32]
+Reals = NDArray[np.floating]
 
 
 class Kind(StrEnum):
@@ -34,8 +35,9 @@ class Expectation:
     """What is known of an item before anything is known of the group.
 
     mean (k,): what the population is expected to answer. profile (k, P): by how much each of P
-    known populations departs from it. support: how many populations the mean stands on, 0 where
-    the question is new and the mean a guess from similar ones.
+    known populations departs from it, for shares and comparisons as a difference of square roots
+    (`roots`), 0 where it did not answer. support: how many populations the mean stands on, 0
+    where the question is new and the mean a guess from similar ones.
     """
 
     mean: FloatArray
@@ -52,6 +54,8 @@ class Expectation:
 class Item:
     """One preference: vectors (k, D) float32, values (k,) in [0, 1], respondents if known.
 
+    A vector is that of the prompt and that of the response, D / 2 numbers each.
+
     `expected` is what the prior says of it; the scorer fills it in.
     """
 
@@ -66,8 +70,9 @@ class Item:
 class Tokens:
     """One side of a batch, context or targets; padding is where `mask` is False.
 
-    x, centred (B, T, D); profile (B, T, P); y, prior, doubt, weight (B, T); kind, item (B, T)
-    int64; mask (B, T) bool.
+    x (B, T, D): prompts beside responses; centred (B, T, D / 2): what sets a response apart from
+    its siblings; profile (B, T, P); y, prior, doubt, weight (B, T); kind, item (B, T) int64; mask
+    (B, T) bool.
     `item` numbers the items of an episode from 0, so a softmax can run inside each of them.
     `y` of a target is what a loss compares with; the network never reads it.
     """
@@ -94,12 +99,20 @@ class Tokens:
 
 
 def centre(vectors: FloatArray) -> FloatArray:
-    """Vectors (k, D) minus their mean over the k options; zeros for a single response.
+    """The responses' halves of vectors (k, D), minus their mean over the k options.
 
-    Sibling options share the question's text, so the raw vectors hardly differ; this is the part
-    that does.
+    (k, D / 2); zeros for a single response.
     """
-    return np.asarray(vectors - vectors.mean(axis=0, keepdims=True), dtype=np.float32)
+    response = vectors[:, vectors.shape[1] // 2 :]
+    return np.asarray(response - response.mean(axis=0, keepdims=True), dtype=np.float32)
+
+
+def roots(shares: Reals) -> Reals:
+    """Square roots of shares, which vary alike whatever their size: the std of the root of a share
+    of n respondents is 1 / (2 sqrt(n)). Between them the Euclidean distance is Hellinger's, which
+    the Jensen-Shannon distance follows.
+    """
+    return np.asarray(np.sqrt(np.maximum(shares, 0)))
 
 
 def collate(episodes: Sequence[Sequence[Item]], *, dim: int) -> Tokens:
@@ -107,7 +120,8 @@ def collate(episodes: Sequence[Sequence[Item]], *, dim: int) -> Tokens:
     counts = [sum(len(item.values) for item in items) for items in episodes]
     batch, width = len(episodes), max(counts, default=0)
     populations = max((_populations(item) for items in episodes for item in items), default=0)
-    x, centred = np.zeros((2, batch, width, dim), np.float32)
+    x = np.zeros((batch, width, dim), np.float32)
+    centred = np.zeros((batch, width, dim // 2), np.float32)
     profile = np.zeros((batch, width, populations), np.float32)
     y, prior, doubt, weight = np.zeros((4, batch, width), np.float32)
     kind, number = np.zeros((2, batch, width), np.int64)

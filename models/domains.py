@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.batches import Expectation, FloatArray, Item, Kind
+from models.batches import Expectation, FloatArray, Item, Kind, roots
 from models.datasets import Corpus, IntArray
 from models.prior import (
     BankItem,
@@ -49,8 +49,9 @@ class Domain:
     """One corpus with its vectors (N, D), its split, and what is expected of its N cells.
 
     column (G,): number of the population of a training group, -1 for the others. figures (P, N):
-    answers of the P populations as the bank has them, NaN where there is none. new_mean (N,),
-    new_profile (N, P): what is expected of a cell as if its question had never been asked.
+    answers of the P populations as the bank has them, shares as roots, NaN where there is none.
+    new_mean (N,), new_profile (N, P): what is expected of a cell as if its question had never
+    been asked.
     """
 
     corpus: Corpus
@@ -90,8 +91,8 @@ class Domain:
             figures = self.figures[there, cells]
             # The mean and the profiles are those without the group, or it could be read off them.
             mean = shrunk(figures.sum(0), len(figures), mean)
+            profile[:] = 0
             profile[:, there] = (figures - figures.mean(0)).T
-            profile[:, own] = 0
             return Expectation(mean, profile, float(len(figures)))
         profile[:, own] = 0
         return Expectation(mean, profile)
@@ -109,7 +110,7 @@ def build_domains(
     figures = [_figures(c, k, len(names)) for c, k in zip(corpora, columns, strict=True)]
     bank, owner, offset = [], [], 0
     for c, (corpus, split) in enumerate(zip(corpora, splits, strict=True)):
-        if corpus.kind is Kind.SHARE:
+        if corpus.kind is Kind.SHARE and not corpus.statements:
             for number, entry in _bank(corpus, vectors[c], split, figures[c], offset):
                 bank.append(entry)
                 owner.append((c, number))
@@ -117,7 +118,7 @@ def build_domains(
     rated = [
         _rated(vectors[c], figures[c], corpus, np.flatnonzero(splits[c].items == Part.TRAIN))
         for c, corpus in enumerate(corpora)
-        if corpus.kind is Kind.RATING
+        if corpus.kind is Kind.RATING and not corpus.statements
     ]
     prior, left_out = fit_prior(bank, _join(rated, vectors[0].shape[1], len(names)), config)
     new = [
@@ -132,10 +133,11 @@ def build_domains(
 
 
 def _populations(corpora: Sequence[Corpus], splits: Sequence[Split]) -> dict[str, int]:
-    """Numbers of the populations of all training groups."""
+    """Numbers of the populations of all training groups; personas and debates are none."""
     names = {
         population(corpus.groups[g])
         for corpus, split in zip(corpora, splits, strict=True)
+        if not corpus.statements
         for g in np.flatnonzero(split.groups == Part.TRAIN)
     }
     return {name: i for i, name in enumerate(sorted(names))}
@@ -143,14 +145,14 @@ def _populations(corpora: Sequence[Corpus], splits: Sequence[Split]) -> dict[str
 
 def _columns(corpus: Corpus, split: Split, names: dict[str, int]) -> IntArray:
     found = [
-        names[population(g)] if part == Part.TRAIN else -1
+        names.get(population(g), -1) if part == Part.TRAIN else -1
         for g, part in zip(corpus.groups, split.groups, strict=True)
     ]
     return np.array(found, np.int64)
 
 
 def _figures(corpus: Corpus, column: IntArray, populations: int) -> FloatArray:
-    """(P, N) answers of each population; several groups of one population are averaged."""
+    """(P, N) answers of each population, shares as roots; groups of one population are averaged."""
     total = np.zeros((populations, len(corpus.pairs)))
     count = np.zeros((populations, len(corpus.pairs)))
     sizes = np.diff(corpus.starts)
@@ -158,7 +160,7 @@ def _figures(corpus: Corpus, column: IntArray, populations: int) -> FloatArray:
         values = corpus.values[group]
         if corpus.kind is Kind.SHARE:
             small = np.repeat(corpus.weights[group] < SMALL_CELL, sizes)
-            values = np.where(small, np.nan, np.round(values, DIGITS))
+            values = np.where(small, np.nan, roots(np.round(values, DIGITS)))
         there = ~np.isnan(values)
         total[column[group]] += np.where(there, values, 0)
         count[column[group]] += there
@@ -177,8 +179,8 @@ def _bank(
             mean = figures[there, cells].mean(0)
             entry = BankItem(
                 vectors=vectors[cells],
-                mean=mean / mean.sum(),
-                profile=(figures[:, cells] - mean).T,
+                mean=mean,
+                profile=np.nan_to_num(figures[:, cells] - mean).T,
                 groups=int(there.sum()),
                 question=offset + int(corpus.question[i]),
             )
@@ -192,16 +194,27 @@ def _rated(vectors: FloatArray, figures: FloatArray, corpus: Corpus, items: IntA
     values = figures[:, cells]
     count = (~np.isnan(values)).sum(0)
     mean = np.nansum(values, 0) / np.maximum(count, 1)
-    return Rated(vectors[cells], mean, (values - mean).T, count.astype(np.float32))
+    return Rated(
+        vectors[cells],
+        mean,
+        np.nan_to_num(values - mean).T,
+        count.astype(np.float32),
+        corpus.question[items],
+    )
 
 
 def _join(parts: Sequence[Rated], dim: int, populations: int) -> Rated:
     if not parts:
         empty = np.zeros(0, np.float32)
         none = np.zeros((0, populations), np.float32)
-        return Rated(np.zeros((0, dim), np.float32), empty, none, empty)
-    arrays = (np.concatenate([getattr(p, name) for p in parts]) for name in Rated.__slots__)
-    return Rated(*arrays)
+        return Rated(np.zeros((0, dim), np.float32), empty, none, empty, np.zeros(0, np.int64))
+    vectors, mean, profile, weight = (
+        np.concatenate([getattr(p, name) for p in parts])
+        for name in ("vectors", "mean", "profile", "weight")
+    )
+    ends = np.cumsum([0] + [int(p.prompt.max(initial=-1)) + 1 for p in parts])
+    prompt = np.concatenate([p.prompt + end for p, end in zip(parts, ends, strict=False)])
+    return Rated(vectors, mean, profile, weight, prompt)
 
 
 def _new(
@@ -216,6 +229,8 @@ def _new(
             np.concatenate([e.profile for e in expected]),
         )
     approval = prior.approval(vectors)
+    if corpus.statements:
+        return approval.mean, approval.profile
     # Training prompts: the popularity is fitted without the prompts of the same fold.
     train = np.flatnonzero(split.items == Part.TRAIN)
     fold = corpus.question[train] % FOLDS

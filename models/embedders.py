@@ -1,6 +1,8 @@
 """Embedders: (prompt, response) pairs to vectors, with an identity that says which vectors.
 
-Owns the template's use, batching, identity and the cache on disk; knows no groups, no scores.
+Owns batching, identity and the cache on disk; knows no groups, no scores. A pair's vector is that
+of the prompt and that of the response side by side: a question is embedded once for all of its
+options, an option once for all questions, and the bare response is at hand for the consensus.
 
 Texts of one batch are padded to a common length. In fp32 on a CPU a vector differs by less than
 2e-7 between batches (measured on texts of 3 to 150 words). Rounding would not help: it would turn
@@ -28,7 +30,7 @@ from models.embedder_networks import (
     minilm_folder,
     model_folder,
 )
-from models.texts import TEMPLATE, TokenWindow, template
+from models.texts import TEMPLATE, TokenWindow, together
 
 __all__ = [
     "Embedder",
@@ -53,8 +55,8 @@ class EmbedderInfo:
     """Which vectors an embedder makes. Equal digests mean equal vectors.
 
     Vectors stay as the model makes them: `pooling` says how, and all-MiniLM-L6-v2 for example
-    ends in `pooling+normalize`, so its vectors have length 1. `layer` is None where the model
-    itself defines its output. Empty `languages` means unknown.
+    ends in `pooling+normalize`, so its halves have length 1. `layer` is None where the model
+    itself defines its output. Empty `languages` means unknown. `dim` counts both halves.
     """
 
     id: str
@@ -68,7 +70,7 @@ class EmbedderInfo:
 
 
 class Embedder:
-    """Embeds the template of (prompt, response) pairs; refuses what it cannot read whole."""
+    """Embeds (prompt, response) pairs; refuses what it cannot read whole."""
 
     def __init__(
         self,
@@ -90,22 +92,22 @@ class Embedder:
 
     @property
     def digest(self) -> str:
-        """sha256 over weights, tokenizer, pooling, layer, template, dtype and max_tokens."""
+        """sha256 over weights, tokenizer, pooling, layer, way of reading, dtype, max_tokens."""
         return self.info.digest
 
     @property
     def dim(self) -> int:
-        """Length D of a vector."""
+        """Length D of a pair's vector: the prompt's half, then the response's."""
         return self.info.dim
 
     @property
     def max_tokens(self) -> int:
-        """Most tokens of a template, special tokens included."""
+        """Most tokens of a pair, special tokens included."""
         return self.info.max_tokens
 
     def oversized(self, pairs: Sequence[Pair]) -> list[bool]:
-        """For each pair: is its template longer than `max_tokens`?"""
-        texts = [template(*pair) for pair in pairs]
+        """For each pair: are both parts together longer than `max_tokens`?"""
+        texts = [together(*pair) for pair in pairs]
         return [length > self.max_tokens for length in self._window.lengths(texts)]
 
     def clip(self, prompt: str, response: str) -> tuple[str, str, bool]:
@@ -117,15 +119,27 @@ class Embedder:
 
     def embed(self, pairs: Sequence[Pair], *, progress: bool = False) -> FloatArray:
         """Vectors (n, D) float32, in order. Raises EmbedderError for a text that is too long."""
-        texts = [template(*pair) for pair in pairs]
+        parts = [text.strip() for pair in pairs for text in pair]
+        return self.embed_texts(parts, progress=progress).reshape(len(pairs), self.dim)
+
+    def embed_texts(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
+        """Vectors (n, D / 2) of single texts, each embedded once; zeros for an empty one.
+
+        Raises EmbedderError for a text that is too long.
+        """
+        distinct = {text: 1 + i for i, text in enumerate(dict.fromkeys(t for t in texts if t))}
+        vectors = np.zeros((1 + len(distinct), self.dim // 2), dtype=np.float32)
+        vectors[1:] = self._embed_distinct(list(distinct), progress)
+        return vectors[[distinct.get(text, 0) for text in texts]]
+
+    def _embed_distinct(self, texts: list[str], progress: bool) -> FloatArray:
         lengths = self._window.lengths(texts)
-        for index, length in enumerate(lengths):
-            if length > self.max_tokens:
-                raise EmbedderError(
-                    f"text {index} has {length} tokens, {self.id} reads {self.max_tokens}; "
-                    "shorten it, or cut it with clip()"
-                )
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        if max(lengths, default=0) > self.max_tokens:
+            raise EmbedderError(
+                f"a text has {max(lengths)} tokens, {self.id} reads {self.max_tokens}; "
+                "shorten it, or cut it with clip()"
+            )
+        vectors = np.empty((len(texts), self.dim // 2), dtype=np.float32)
         with tqdm(total=len(texts), desc="embed", unit="text", disable=not progress) as bar:
             for batch in _batches(lengths, self._batch_tokens):
                 vectors[batch] = self._encode([texts[i] for i in batch])
@@ -162,17 +176,19 @@ def embed_cached(
 ) -> FloatArray:
     """Vectors (n, D) of `pairs`; each text is embedded once and then read from `cache_dir`."""
     cache = EmbeddingCache(cache_dir, embedder)
-    wanted = {text_key(*pair): pair for pair in pairs}
+    texts = [text.strip() for pair in pairs for text in pair]
+    wanted = {text_key(text): text for text in texts}
     missing = [key for key in wanted if key not in cache.vectors]
     hidden = not progress or not missing
     with tqdm(total=len(missing), desc="embed", unit="text", disable=hidden) as bar:
         for start in range(0, len(missing), CACHE_CHUNK):
             keys = missing[start : start + CACHE_CHUNK]
-            cache.add(keys, embedder.embed([wanted[key] for key in keys]))
+            cache.add(keys, embedder.embed_texts([wanted[key] for key in keys]))
             bar.update(len(keys))
     if not pairs:
         return np.empty((0, embedder.dim), dtype=np.float32)
-    return np.stack([cache.vectors[text_key(*pair)] for pair in pairs])
+    halves = np.stack([cache.vectors[text_key(text)] for text in texts])
+    return halves.reshape(len(pairs), embedder.dim)
 
 
 class EmbeddingCache:
@@ -200,9 +216,9 @@ class EmbeddingCache:
         self.vectors.update(zip(keys, vectors, strict=True))
 
 
-def text_key(prompt: str, response: str) -> str:
-    """Digest of a pair's template: equal keys mean equal embedded text."""
-    return hashlib.sha256(template(prompt, response).encode()).hexdigest()[:32]
+def text_key(text: str) -> str:
+    """Digest of a stripped text: equal keys mean equal vectors."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
@@ -229,7 +245,7 @@ def _build(
     info = EmbedderInfo(
         id=spec,
         digest=hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest(),
-        dim=network.dim,
+        dim=2 * network.dim,
         max_tokens=network.max_tokens,
         pooling=network.pooling,
         layer=network.layer,

@@ -21,19 +21,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.batches import KINDS, Kind, Tokens
-from models.ridge import CHANNELS, DecidedRidge, Frame, InContextRidge, Trust, nbytes
+from models.ridge import PARTS, Fit, Frame, InContextRidge, nbytes, spans
 
 RATING = KINDS.index(Kind.RATING)
-ROWS = 512  # context tokens that attend at a time
 LEAST = 1e-6  # smallest base probability, so that its logarithm stays finite
-BEND = 0.03  # share near 0 from which the ridge's shift loses its effect
+BEND = 0.02  # distance from an end at which the ridge's shift loses its effect
+# Brings the kernels that the attention sees to the order of 1: products of profiles are small.
+CLOSENESS = (100.0, *[1.0] * (PARTS - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class GPOConfig:
-    """Sizes of the network; `x_dropout` drops input features of the embeddings in training."""
+    """Sizes of the network; `x_dropout` drops input features of the embeddings in training.
 
-    embedding_dim: int = 384
+    `embedding_dim` counts both halves of a vector.
+    """
+
+    embedding_dim: int = 768
     d_model: int = 128
     layers: int = 2
     heads: int = 4
@@ -47,14 +51,12 @@ class EncodedContext:
     """All that targets need of B contexts of C tokens; computed once for each group version.
 
     keys, values: one (2B, H, C + 1, D/H) for each layer, a learned null token first; the second
-    half belongs to the stream with negated residuals. ridge (B, C): dual coefficients of the
-    in-context ridge.
+    half belongs to the stream with negated residuals.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    ridge: Tensor
-    trust: Trust
+    fit: Fit
     frame: Frame
 
     @property
@@ -65,7 +67,7 @@ class EncodedContext:
     @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
-        return nbytes(*self.keys, *self.values, self.ridge) + self.trust.nbytes + self.frame.nbytes
+        return nbytes(*self.keys, *self.values) + self.fit.nbytes + self.frame.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Block(nn.Module):
         self.query = nn.Linear(d, d)
         self.key_value = nn.Linear(d, 2 * d)
         self.null = nn.Parameter(torch.zeros(2, d))
-        self.similarity = nn.Parameter(torch.zeros(config.heads, CHANNELS))
+        self.similarity = nn.Parameter(torch.zeros(config.heads, PARTS))
         self.out = nn.Linear(d, d)
         self.norm_ff = nn.LayerNorm(d)
         self.ff = nn.Sequential(
@@ -116,12 +118,13 @@ class Block(nn.Module):
     ) -> Tensor:
         """States h (B, T, D) after attending to the context.
 
-        closeness (B, CHANNELS, T, C) as from `Frame`; mask (B, C). The null token is always
+        closeness (B, PARTS, T, C) as from `Frame.kernels`; mask (B, C). The null token is always
         visible.
         """
         batch, width, d = h.shape
         q = self.query(self.norm_attention(h)).reshape(batch, width, self.heads, -1).transpose(1, 2)
-        bias = torch.einsum("hs,bstc->bhtc", self.similarity, closeness.clamp(-5, 5))
+        weights = self.similarity * self.similarity.new_tensor(CLOSENESS)
+        bias = torch.einsum("hs,bstc->bhtc", weights, closeness.clamp(-5, 5))
         bias = F.pad(bias.masked_fill(~mask[:, None, None], float("-inf")), (1, 0))
         mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
         h = h + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, width, d)))
@@ -138,15 +141,13 @@ class GPO(nn.Module):
         d, dim = config.d_model, config.embedding_dim
         self.x_in = nn.Sequential(nn.Dropout(config.x_dropout), nn.Linear(dim, d), nn.LayerNorm(d))
         self.centred_in = nn.Sequential(
-            nn.LayerNorm(dim), nn.Dropout(config.x_dropout), nn.Linear(dim, d)
+            nn.LayerNorm(dim // 2), nn.Dropout(config.x_dropout), nn.Linear(dim // 2, d)
         )
         self.kind_in = nn.Embedding(len(KINDS), d)
         self.prior_in = nn.Linear(3, d)
         self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d))
         self.ridge_in = nn.Linear(2, d)
         self.ridge = InContextRidge()
-        self.decided = DecidedRidge()
-        self.ridge_weight = nn.Parameter(torch.full((len(KINDS),), 0.8))
         self.blocks: Sequence[Block] = nn.ModuleList(  # type: ignore[assignment]
             Block(config) for _ in range(config.layers)
         )
@@ -161,47 +162,39 @@ class GPO(nn.Module):
         """Predict targets from the context in one pass over both, without any cache."""
         width = context.shape[1]
         known, asked = Frame.of(context), Frame.of(targets)
-        alpha, trust = self._fit(known, context)
-        hint = self.ridge(asked.closeness(known), alpha)
-        closeness = torch.cat([known.closeness(known), asked.closeness(known)], 2)
+        fit = self.ridge.fit(known, context, residuals(context))
+        near = asked.kernels(known, fit.middle)
+        hint = fit(near)
+        closeness = torch.cat([known.kernels(known, fit.middle), near], 2)
         closeness, mask = torch.cat([closeness, closeness]), torch.cat([known.mask, known.mask])
         h = torch.cat([self._context_in(context), self._target_in(targets, hint)], 1)
         for block in self.blocks:
             keys, values = block.encode(h[:, :width])
             h = block(h, keys, values, closeness, mask)
-        return self._head(h[:, width:], targets, hint, self.decided(asked, known, trust), trust)
+        return self._head(h[:, width:], targets, hint)
 
     def encode(self, context: Tokens) -> EncodedContext:
         """Everything of a context that does not depend on a target."""
         frame = Frame.of(context)
+        fit = self.ridge.fit(frame, context, residuals(context))
         h, keys, values = self._context_in(context), [], []
         for block in self.blocks:
             k, v = block.encode(h)
             keys.append(k)
             values.append(v)
-            h = _attend(block, h, k, v, frame)
-        alpha, trust = self._fit(frame, context)
-        return EncodedContext(
-            keys=tuple(keys), values=tuple(values), ridge=alpha, trust=trust, frame=frame
-        )
+            h = _attend(block, h, k, v, frame, fit)
+        return EncodedContext(keys=tuple(keys), values=tuple(values), fit=fit, frame=frame)
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:
         """Predict targets from an encoded context; equal to `forward`."""
-        asked = Frame.of(targets)
-        closeness = asked.closeness(context.frame)
-        hint = self.ridge(closeness, context.ridge)
+        closeness = Frame.of(targets).kernels(context.frame, context.fit.middle)
+        hint = context.fit(closeness)
         h = self._target_in(targets, hint)
         closeness = torch.cat([closeness, closeness])
         mask = torch.cat([context.frame.mask, context.frame.mask])
         for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
             h = block(h, k, v, closeness, mask)
-        decided = self.decided(asked, context.frame, context.trust)
-        return self._head(h, targets, hint, decided, context.trust)
-
-    def _fit(self, frame: Frame, context: Tokens) -> tuple[Tensor, Trust]:
-        """Dual coefficients (B, C) of the learned ridge, and how far stronger ones are likelier."""
-        alpha, evidence = self.ridge.fit(frame, context)
-        return alpha, self.decided.fit(frame, context, evidence)
+        return self._head(h, targets, hint)
 
     def _shared_in(self, tokens: Tokens) -> Tensor:
         odds = torch.logit(tokens.prior, eps=1e-3) / 4
@@ -217,8 +210,7 @@ class GPO(nn.Module):
         """Both streams (2B, C, D): residuals in three scales, negated in the second half."""
         residual, p = tokens.y - tokens.prior, tokens.prior
         ratio = torch.log((tokens.y + 0.02) / (p + 0.02))
-        scaled = residual / torch.sqrt(p * (1 - p) + 0.02)
-        odd = torch.stack([4 * residual, ratio, scaled], -1)
+        odd = torch.stack([4 * residual, ratio, 4 * residuals(tokens)], -1)
         size = (torch.log1p(tokens.weight) / 5).unsqueeze(-1)
         value = torch.cat([torch.cat([odd, size], -1), torch.cat([-odd, size], -1)])
         shared = self._shared_in(tokens)
@@ -231,44 +223,48 @@ class GPO(nn.Module):
         shared = self._shared_in(tokens)
         return torch.cat([shared + self.ridge_in(hints), shared + self.ridge_in(-hints)])
 
-    def _head(
-        self, h: Tensor, targets: Tokens, hint: Tensor, decided: Tensor, trust: Trust
-    ) -> Output:
+    def _head(self, h: Tensor, targets: Tokens, hint: Tensor) -> Output:
         plus, minus = self.norm(h).chunk(2)
         pick = targets.kind.unsqueeze(-1)
         delta = (self.delta(plus) - self.delta(minus)).gather(-1, pick).squeeze(-1) / 2
         spread = (self.spread(plus) + self.spread(minus)).gather(-1, pick).squeeze(-1) / 2
-        rest = 1 - trust.strong
-        delta = delta * rest
-        shift = (rest * self.ridge_weight[targets.kind] * hint + decided).clamp(-1, 1)
         prior = targets.prior.clamp(LEAST, 1 - LEAST)
-        base = _shifted(prior, shift, both_ends=False).clamp(min=LEAST)
-        inside = log_softmax_by_item(torch.log(base) + delta, targets.item, targets.mask)
-        rate = _shifted(prior, shift, both_ends=True).clamp(LEAST, 1 - LEAST)
-        alone = F.logsigmoid(torch.logit(rate) + delta)
+        base = 2 * torch.log(_shifted(torch.sqrt(prior), hint))
+        inside = log_softmax_by_item(base + delta, targets.item, targets.mask)
+        odds = torch.log(_shifted(prior, hint)) - torch.log(_shifted(1 - prior, -hint))
+        alone = F.logsigmoid(odds + delta)
         log_mean = torch.where(targets.kind == RATING, alone, inside)
         return Output(
             log_mean=log_mean, mean=log_mean.exp(), std=0.005 + 0.5 * torch.sigmoid(spread)
         )
 
 
-def _shifted(p: Tensor, shift: Tensor, *, both_ends: bool) -> Tensor:
-    """p + shift, bent so that it never leaves (0, 1): near an end only a part of p is left.
+def residuals(tokens: Tokens) -> Tensor:
+    """(B, T): what a group answered beyond what was expected of it.
 
-    A share is bent at 0 alone, since the softmax among its siblings bounds it from above.
+    Of shares and comparisons as a difference of square roots, of ratings as it is.
     """
-    down = p * torch.exp(shift.clamp(max=0) / (p + BEND))
-    up = 1 - (1 - p) * torch.exp(-shift.clamp(min=0) / (1 - p + BEND)) if both_ends else p + shift
-    return torch.where(shift < 0, down, up)
+    roots = torch.sqrt(tokens.y.clamp(min=0)) - torch.sqrt(tokens.prior.clamp(min=0))
+    return torch.where(tokens.kind == RATING, tokens.y - tokens.prior, roots)
 
 
-def _attend(block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame) -> Tensor:
+def _shifted(value: Tensor, shift: Tensor) -> Tensor:
+    """value + shift for values above 0, bent so that it stays there; without a shift, value."""
+    return value * _above_zero(value + shift) / _above_zero(value)
+
+
+def _above_zero(value: Tensor) -> Tensor:
+    """Nearly `value` where it is well above 0, and above 0 everywhere."""
+    bent = (value + torch.sqrt(value.square() + 4 * BEND**2)) / 2
+    return bent.clamp(min=LEAST)
+
+
+def _attend(block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame, fit: Fit) -> Tensor:
     """One layer over both streams of a context, by rows: memory grows with C, not with C**2."""
     mask = torch.cat([frame.mask, frame.mask])
     done = []
-    for at in range(0, h.shape[1], ROWS):
-        span = slice(at, at + ROWS)
-        closeness = frame.rows(span).closeness(frame)
+    for span in spans(h.shape[1]):
+        closeness = frame.rows(span).kernels(frame, fit.middle)
         done.append(block(h[:, span], k, v, torch.cat([closeness, closeness]), mask))
     return torch.cat(done, 1) if done else h
 

@@ -17,6 +17,7 @@ from models.networks import Network
 from models.published import gaussian_loss
 
 SCALES_FASTER = 15.0  # learning rate of the ridge's scales, a dozen numbers, over the network's
+DISTANCE = 0.5  # weight of the distance beside the divergence, which it is the root of
 SPREAD = 0.02  # weight of the std's own loss beside that of the mean
 
 
@@ -49,6 +50,21 @@ def spread_losses(output: Output, targets: Tokens) -> Tensor:
     return ((torch.log(output.std) + error.square() / 2) * targets.mask).sum(1)
 
 
+def distance_losses(output: Output, targets: Tokens) -> Tensor:
+    """Hellinger distance from the truth to the prediction, summed over the items (B,).
+
+    The alignment of an evaluation is one minus a distance, not minus its square: a question that
+    is missed by far anyway should not count for more than many that can be met.
+    """
+    root = torch.sqrt(output.mean.clamp(min=1e-6)) - torch.sqrt(targets.y.clamp(min=0))
+    square = torch.where(targets.kind == RATING, output.mean - targets.y, root).square()
+    width = max(targets.item.shape[1], 1)
+    item = targets.item.masked_fill(~targets.mask, width)
+    total = square.new_zeros(len(square), width + 1).scatter_add(1, item, square)[:, :width]
+    # The root of 0 has no slope; items that do not exist add nothing.
+    return (torch.sqrt(total / 2 + 1e-6) - 1e-3).sum(1)
+
+
 def count_items(targets: Tokens) -> Tensor:
     """Items of each episode (B,)."""
     last = torch.where(targets.mask, targets.item, -1)
@@ -58,11 +74,15 @@ def count_items(targets: Tokens) -> Tensor:
 def training_losses(network: Network, output: Output, targets: Tokens) -> Tensor:
     """What the optimiser lowers, by episode (B,); their sum is the mean over the batch.
 
-    The residual module: `item_losses` and a little of `spread_losses`, over the items. The
-    published one: the Gaussian negative log-likelihood, over the tokens.
+    The residual module: `item_losses`, `distance_losses` and a little of `spread_losses`, over
+    the items. The published one: the Gaussian negative log-likelihood, over the tokens.
     """
     if isinstance(network, GPO):
-        losses = item_losses(output, targets) + SPREAD * spread_losses(output, targets)
+        losses = (
+            item_losses(output, targets)
+            + DISTANCE * distance_losses(output, targets)
+            + SPREAD * spread_losses(output, targets)
+        )
         return losses / count_items(targets).sum().clamp(min=1)
     return gaussian_loss(output, targets) / targets.mask.sum().clamp(min=1)
 
@@ -75,7 +95,7 @@ def optimizer(network: Network, *, rate: float, weight_decay: float) -> torch.op
     """
     scales = set()
     if isinstance(network, GPO):
-        scales = {*network.ridge.parameters(), network.ridge_weight}
+        scales = {*network.ridge.parameters()}
     else:
         weight_decay = 0.0
     rest = [p for p in network.parameters() if p not in scales]

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.batches import Expectation, FloatArray, Kind, Tokens
-from models.gpo import RATING, ROWS, Output, log_softmax_by_item
-from models.ridge import nbytes
+from models.gpo import RATING, Output, log_softmax_by_item
+from models.ridge import ROWS, nbytes
 
 LEAST_STD = 0.01
 MOST_STD = 0.5  # no value in [0, 1] can vary more
@@ -30,7 +30,7 @@ MOST_STD = 0.5  # no value in [0, 1] can vary more
 class PublishedConfig:
     """Sizes as published; `embedding_dim` is that of the embedder."""
 
-    embedding_dim: int = 384
+    embedding_dim: int = 768
     d_model: int = 128
     layers: int = 6
     heads: int = 4

@@ -1,4 +1,4 @@
-"""Where tokens lie, how near they are to each other, and the ridge on one context's residuals.
+"""Where tokens lie, how near they are to each other, and the ridges on one context's residuals.
 
 Owns the closed form inside the GPO module; knows no layers and no attention.
 """
@@ -6,6 +6,7 @@ Owns the closed form inside the GPO module; knows no layers and no attention.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,25 +17,34 @@ from models.batches import KINDS, Kind, Tokens
 
 COMPARISON = KINDS.index(Kind.COMPARISON)
 RATING = KINDS.index(Kind.RATING)
-UNIT = 0.03**2  # variance that 1 stands for in the learned ridge
-DECIDED = 0.3  # how far a decided group departs from what is expected (std of a residual)
-NOISES = (0.3, 1.0, 3.0)  # variances of its noise, relative to that
-MARGIN = 8.0  # log evidence by which a decided ridge must be ahead of the learned one
-SAME_SIDE = 0.1  # variance of a lean towards one option, or to approval, whatever the text
-DECIDED_TOKENS = 1024  # larger contexts are left to the learned ridge: it costs a cubic solve each
-CHANNELS = 5  # kinds of closeness between two tokens
-PROFILE_SCALE = 20.0  # brings products of profiles, about .03 in a survey, to the order of 1
+WIDTHS = (1.0, 0.3)  # of the kernels over texts, in units of 1 - cosine
+PARTS = 8  # kernels that a ridge adds up, see `Frame.kernels`
+EXPERTS = 5
+ROWS = 512  # tokens of a context that meet all others at a time
+RIVAL_TOKENS = 1024  # a larger context has the first ridge alone: each costs a cubic solve
+# Starting points of the ridges, one row each: log weights of the kernels, then log variances of
+# the noise (base, factor of 1 / 4n, without n, in doubt, of a comparison) and the log of how
+# likely the ridge is. The first two are those of surveys, dense and sparse; the others are for
+# groups with firm views, whose answers have little to do with what is expected.
+START = (
+    ((0.7, -7.0, -8.5, -8.0, -8.0, -7.0, -8.0, -8.0), (-6.3, 0.3, -6.0, -5.0, -2.0), 1.0),
+    ((-1.0, -5.0, -5.0, -5.0, -7.0, -4.5, -6.0, -6.0), (-6.0, 0.3, -5.5, -4.5, -2.0), 1.0),
+    ((0.0, -4.0, -4.0, -5.0, -3.5, -5.0, -4.0, -4.5), (-3.5, 0.3, -4.0, -4.5, -2.0), 0.0),
+    ((0.0, -3.0, -3.0, -4.5, -2.2, -5.0, -3.0, -4.5), (-2.2, 0.3, -4.0, -4.5, -2.0), 0.0),
+    ((0.0, -3.0, -3.0, -4.0, -2.2, -5.0, -3.0, -3.5), (-1.0, 0.3, -4.0, -4.5, -1.5), 0.0),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where tokens lie: unit directions x, centred (B, T, D) and profile (B, T, P).
+    """Where tokens lie: unit directions text, response, stance (B, T, H), profile (B, T, P).
 
-    doubt, kind, mask (B, T) as in `Tokens`.
+    text: of a share its question, of a rating or comparison the response. stance: what sets an
+    option apart from its siblings, or a rated response. doubt, kind, mask (B, T) as in `Tokens`.
     """
 
-    x: Tensor
-    centred: Tensor
+    text: Tensor
+    stance: Tensor
     profile: Tensor
     doubt: Tensor
     kind: Tensor
@@ -42,11 +52,15 @@ class Frame:
 
     @classmethod
     def of(cls, tokens: Tokens) -> Frame:
-        """Directions of tokens; a centred vector of zeros stays zeros."""
+        """Directions of tokens; a stance of zeros stays zeros."""
+        prompt, response = tokens.x.chunk(2, -1)
+        share = (tokens.kind == KINDS.index(Kind.SHARE)).unsqueeze(-1)
+        rating = (tokens.kind == RATING).unsqueeze(-1)
+        present = (tokens.profile != 0).sum(-1, keepdim=True).clamp(min=1)
         return cls(
-            x=F.normalize(tokens.x, dim=-1),
-            centred=F.normalize(tokens.centred, dim=-1, eps=1e-6),
-            profile=tokens.profile,
+            text=F.normalize(torch.where(share, prompt, response), dim=-1, eps=1e-6),
+            stance=F.normalize(torch.where(rating, response, tokens.centred), dim=-1, eps=1e-6),
+            profile=tokens.profile / torch.sqrt(present.to(tokens.profile.dtype)),
             doubt=tokens.doubt,
             kind=tokens.kind,
             mask=tokens.mask,
@@ -56,172 +70,141 @@ class Frame:
         """Some of the tokens."""
         return Frame(*(getattr(self, name)[:, span] for name in self.__slots__))
 
-    def closeness(self, context: Frame) -> Tensor:
-        """(B, CHANNELS, T, C): how near tokens are to those of a context, in five ways.
+    def kernels(self, context: Frame, middle: Middle) -> Tensor:
+        """(B, PARTS, T, C): kernels between tokens and those of a context.
 
-        The cosines of x and of centred, whether the kinds agree, the product of the profiles,
-        and the cosine of centred in the measure in which what is expected of both is in doubt.
+        0: profiles, so that like-minded populations are followed. Between tokens of one kind,
+        each times the agreement of what is answered (1 between two ratings): 1 and 2: nearness of
+        the texts, wide and narrow. 3: none, for a lean towards an answer whatever the question.
+        4: nearness seen from the middle of the context, since a common wording makes all texts
+        alike. 5: as 1, as far as what is expected of both is in doubt. 6: as 4, cubed, so that
+        near texts count above all. Within and between kinds: 7: the cosine of the stances.
         """
-        raw = self.x @ context.x.transpose(1, 2)
-        centred = self.centred @ context.centred.transpose(1, 2)
-        same = (self.kind[:, :, None] == context.kind[:, None, :]).to(raw.dtype)
-        # An empty context has no profiles at all.
         width = min(self.profile.shape[2], context.profile.shape[2])
-        theirs = context.profile[:, :, :width].transpose(1, 2)
-        profile = PROFILE_SCALE * self.profile[:, :, :width] @ theirs
+        profile = self.profile[:, :, :width] @ context.profile[:, :, :width].transpose(1, 2)
+        stance = self.stance @ context.stance.transpose(1, 2)
+        kinds = self.kind[:, :, None], context.kind[:, None, :]
+        same = (kinds[0] == kinds[1]).to(stance.dtype)
+        rated = ((kinds[0] == RATING) & (kinds[1] == RATING)).to(stance.dtype)
+        agreement = same * (rated + (1 - rated) * stance)
+        cosine = self.text @ context.text.transpose(1, 2) - 1
+        wide, narrow = (torch.exp(cosine / w) for w in WIDTHS)
+        near = middle.cosine(self.text, context.text)
         doubt = torch.sqrt(self.doubt[:, :, None] * context.doubt[:, None, :])
-        return torch.stack([raw, centred, same, profile, doubt * centred], 1)
+        texts = [wide, narrow, torch.ones_like(wide), near, doubt * wide, near**3]
+        return torch.stack([profile, *(agreement * t for t in texts), stance], 1)
 
     @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
-        return nbytes(self.x, self.centred, self.profile, self.doubt, self.kind, self.mask)
+        return nbytes(*(getattr(self, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """Mean direction (B, H) of a context's texts."""
+
+    mean: Tensor
+
+    @classmethod
+    def of(cls, frame: Frame) -> Middle:
+        """The middle of a context; zeros without one."""
+        count = frame.mask.sum(1, keepdim=True).clamp(min=1)
+        return cls((frame.text * frame.mask[:, :, None]).sum(1) / count)
+
+    def cosine(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Cosines (B, T, C) of directions (B, T, H) and (B, C, H), seen from the middle."""
+        here = F.normalize(rows - self.mean[:, None], dim=-1, eps=1e-3)
+        there = F.normalize(columns - self.mean[:, None], dim=-1, eps=1e-3)
+        return here @ there.transpose(1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The ridges of a context: dual coefficients (B, PARTS, C), one row for each kernel.
+
+    They are summed over the ridges, each in the measure of its probability. `likely` (B, EXPERTS)
+    is that probability, from how well a ridge explains the context.
+    """
+
+    dual: Tensor
+    likely: Tensor
+    middle: Middle
+
+    def __call__(self, kernels: Tensor) -> Tensor:
+        """The predicted residual (B, T) from kernels (B, PARTS, T, C)."""
+        return torch.einsum("bptc,bpc->bt", kernels, self.dual)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors, in bytes."""
+        return nbytes(self.dual, self.likely, self.middle.mean)
 
 
 class InContextRidge(nn.Module):
-    """Kernel ridge regression on the residuals of one context, in closed form.
+    """Kernel ridge regressions on the residuals of one context, in closed form.
 
-    As a Gaussian process: residual = what this group shares with known populations (profiles) +
-    what it thinks of similar texts (embeddings) + the error of the prior where it is in doubt +
-    noise, which falls with the respondents. On known questions the first part alone is the
-    CF-ridge baseline. A learned attention and a ridge fail in different places: the ridge's
-    answer shifts the base prediction and is an input of the network.
+    Each is a Gaussian process: residual = what this group shares with known populations + what it
+    thinks of similar texts + the error of the prior where it is in doubt + noise, which falls with
+    the respondents. With the first part alone it is the CF-ridge baseline. The ridges differ in
+    how far a group may depart from what is expected; the marginal likelihood of the context says
+    how likely each of them is, so that a persona is believed at its word and the sample of a
+    demographic group as far as such samples deserve.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Variances in units of (.03)^2. Profile: about 1 / (number of populations).
-        self.log_text = nn.Parameter(torch.tensor([-1.0, 0.0]))
-        self.log_profile = nn.Parameter(torch.tensor(0.8))
-        self.log_doubt = nn.Parameter(torch.tensor(1.0))
-        self.other_kind = nn.Parameter(torch.tensor(-1.0))
-        # Base, times 1 / n, without n, in doubt; comparisons are ones and zeros.
-        self.log_noise = nn.Parameter(torch.tensor([-1.0, 5.3, 1.8, 2.0, 5.5]))
-
-    def kernel(self, closeness: Tensor) -> Tensor:
-        """Kernel (B, T, C) from closeness (B, CHANNELS, T, C)."""
-        raw, centred, same, profile, doubtful = closeness.unbind(1)
-        text = self.log_text.exp()
-        shared = text[0] * raw + text[1] * centred + self.log_doubt.exp() * doubtful
-        shared = shared * (torch.sigmoid(self.other_kind) * (1 - same) + same)
-        return shared + self.log_profile.exp() * profile
+        kernels, noise, likely = zip(*START, strict=True)
+        self.log_kernel = nn.Parameter(torch.tensor(kernels))
+        self.log_noise = nn.Parameter(torch.tensor(noise))
+        self.log_likely = nn.Parameter(torch.tensor(likely))
+        self.log_trust = nn.Parameter(torch.tensor(-1.0))  # of the evidence
 
     def noise(self, context: Tokens) -> Tensor:
-        """Variance (B, C) of each residual."""
-        base, by_size, without_size, doubt, comparison = self.log_noise.exp()
-        sized = context.weight > 0
-        noise = base + torch.where(sized, by_size / context.weight.clamp(min=1), without_size)
-        noise = noise + doubt * context.doubt + comparison * (context.kind == COMPARISON)
-        total: Tensor = noise + 0.02
-        return total
+        """Variance (B, EXPERTS, C) of each residual."""
+        base, sized, without, doubt, comparison = self.log_noise.exp()[None, :, :, None].unbind(2)
+        weight = context.weight[:, None]
+        noise = base + torch.where(weight > 0, sized / (4 * weight.clamp(min=1)), without)
+        compared = (context.kind == COMPARISON).to(noise.dtype)[:, None]
+        return noise + doubt * context.doubt[:, None] + comparison * compared
 
-    def gram(self, frame: Frame, context: Tokens) -> Tensor:
-        """Covariance (B, C, C) of a context's residuals; padding stands alone."""
-        both = (frame.mask[:, :, None] & frame.mask[:, None, :]).to(context.y.dtype)
-        return self.kernel(frame.closeness(frame)) * both + torch.diag_embed(self.noise(context))
+    def fit(self, frame: Frame, context: Tokens, residual: Tensor) -> Fit:
+        """Fit the ridges to the residuals (B, C) of a context."""
+        middle, mask = Middle.of(frame), frame.mask
+        batch, width = mask.shape
+        if width == 0:
+            likely = torch.softmax(self.log_likely, 0).expand(batch, -1)
+            return Fit(residual.new_zeros(batch, PARTS, 0), likely, middle)
+        residual = residual * mask
+        experts = EXPERTS if width <= RIVAL_TOKENS else 1
+        scale = self.log_kernel.exp()[:experts]
+        gram = self._gram(frame, middle, scale)
+        noise = torch.where(mask[:, None], self.noise(context)[:, :experts], 1.0)
+        factor = torch.linalg.cholesky(gram + torch.diag_embed(noise))
+        duals = torch.cholesky_solve(
+            residual[:, None, :, None].expand(-1, experts, -1, -1), factor
+        ).squeeze(-1)
+        logs = torch.log(torch.diagonal(factor, dim1=2, dim2=3)) + math.log(2 * math.pi) / 2
+        cost = ((residual[:, None] * duals / 2 + logs) * mask[:, None]).sum(2)
+        score = self.log_likely[:experts] - self.log_trust.exp() * cost
+        likely = F.pad(torch.softmax(score, 1), (0, EXPERTS - experts))
+        weights = likely[:, :experts, None] * scale  # (B, E, PARTS)
+        return Fit(torch.einsum("bep,bec->bpc", weights, duals), likely, middle)
 
-    def fit(self, frame: Frame, context: Tokens) -> tuple[Tensor, Tensor]:
-        """Dual coefficients (B, C) of a context's residuals, and their log evidence (B,)."""
-        residual = _residual(context)
-        if residual.shape[1] == 0:
-            return residual, residual.sum(1)
-        evidence, alpha = _evidence(UNIT * self.gram(frame, context), residual, context.mask)
-        return UNIT * alpha, evidence
-
-    def forward(self, closeness: Tensor, alpha: Tensor) -> Tensor:
-        """The predicted residual (B, T) of each target; zeros without a context."""
-        return torch.einsum("btc,bc->bt", self.kernel(closeness), alpha)
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """How far a context is believed beyond what the groups of the training make likely.
-
-    weight (B, G): probability of each of G decided ridges; alpha (B, G, C): their dual
-    coefficients. middle (B, D), spread (B,): mean of the context's vectors, and their variance.
-    """
-
-    weight: Tensor
-    alpha: Tensor
-    middle: Tensor
-    spread: Tensor
-
-    @property
-    def strong(self) -> Tensor:
-        """(B, 1): probability that the context is one of a decided group."""
-        return self.weight.sum(1, keepdim=True)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all tensors, in bytes."""
-        return nbytes(self.weight, self.alpha, self.middle, self.spread)
+    def _gram(self, frame: Frame, middle: Middle, scale: Tensor) -> Tensor:
+        """Covariances (B, E, C, C) without noise, 0 for padding; by rows, to bound memory."""
+        rows = [
+            torch.einsum("ep,bptc->betc", scale, frame.rows(span).kernels(frame, middle))
+            for span in spans(frame.mask.shape[1])
+        ]
+        both = frame.mask[:, None, :, None] & frame.mask[:, None, None, :]
+        return torch.cat(rows, 2) * both
 
 
-class DecidedRidge(nn.Module):
-    """Ridges for groups that depart further from the population than any group of the training.
-
-    A persona or one side of a debate says yes or no where a demographic group leans by a few
-    points. Each ridge has its own noise; the evidence (marginal likelihood) of the context
-    chooses between them and the learned ridge, so that an ordinary group is answered as before.
-    """
-
-    def kernel(self, rows: Frame, columns: Frame, middle: Tensor, spread: Tensor) -> Tensor:
-        """(B, T, C): alike texts get alike answers, each kind for itself.
-
-        Between options it is the nearness of the questions times that of what sets the options
-        apart, so that "yes" to one statement speaks for "yes" to a similar one. Texts are compared
-        from the middle (B, D) of the context, since a common wording makes all of them alike.
-        """
-        here, there = rows.x - middle[:, None], columns.x - middle[:, None]
-        near = SAME_SIDE + (here @ there.transpose(1, 2)) / spread[:, None, None]
-        option = rows.centred @ columns.centred.transpose(1, 2)
-        kinds = rows.kind[:, :, None], columns.kind[:, None, :]
-        same = (kinds[0] == kinds[1]).to(near.dtype)
-        alone = (kinds[0] == RATING) & (kinds[1] == RATING)
-        return same * near * torch.where(alone, torch.ones_like(option), option)
-
-    def fit(self, frame: Frame, context: Tokens, learned: Tensor) -> Trust:
-        """Weigh the ridges by their evidence; `learned` (B,) is that of the learned ridge."""
-        batch, width = context.shape
-        residual = _residual(context)
-        count = context.mask.sum(1, keepdim=True).clamp(min=1)
-        middle = (frame.x * frame.mask[:, :, None]).sum(1) / count
-        away = (frame.x - middle[:, None]).square().sum(2)
-        spread = (away * frame.mask).sum(1) / count[:, 0] + 1e-3
-        few = count[:, 0] <= DECIDED_TOKENS
-        if width == 0 or not few.any():
-            none = residual.new_zeros(batch, 1)
-            return Trust(none, residual.new_zeros(batch, 1, width), middle, spread)
-        both = (frame.mask[:, :, None] & frame.mask[:, None, :]).to(residual.dtype)
-        eye = torch.eye(width, device=residual.device)
-        evidence, alphas = [learned], []
-        gauge = self.kernel(frame, frame, middle, spread) * both
-        for noise in NOISES:
-            gram = DECIDED**2 * (gauge + noise * eye)
-            score, alpha = _evidence(gram, residual, context.mask)
-            evidence.append(score - MARGIN)
-            alphas.append(DECIDED**2 * alpha)
-        weight = torch.softmax(torch.stack(evidence, 1), 1)[:, 1:] * few[:, None]
-        return Trust(weight.detach(), torch.stack(alphas, 1).detach(), middle, spread)
-
-    def forward(self, targets: Frame, context: Frame, trust: Trust) -> Tensor:
-        """The residual (B, T) that the decided ridges predict, each with its probability."""
-        alpha = (trust.alpha * trust.weight[:, :, None]).sum(1)
-        kernel = self.kernel(targets, context, trust.middle, trust.spread)
-        return torch.einsum("btc,bc->bt", kernel, alpha)
-
-
-def _residual(context: Tokens) -> Tensor:
-    return (context.y - context.prior) * context.mask
-
-
-def _evidence(gram: Tensor, residual: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Log marginal likelihood (B,) of residuals (B, C), and their dual coefficients (B, C)."""
-    factor = torch.linalg.cholesky(gram)
-    alpha = torch.cholesky_solve(residual.unsqueeze(-1), factor).squeeze(-1)
-    logs = torch.log(torch.diagonal(factor, dim1=1, dim2=2))
-    fit = (residual * alpha / 2 + logs + math.log(2 * math.pi) / 2) * mask
-    return -fit.sum(1), alpha
+def spans(width: int) -> Iterator[slice]:
+    """Runs of at most ROWS tokens: what is kept for each pair of tokens grows with C, not C**2."""
+    for start in range(0, width, ROWS):
+        yield slice(start, start + ROWS)
 
 
 def nbytes(*tensors: Tensor) -> int:

@@ -1,6 +1,7 @@
-"""The one text template of every kind of preference, and how a text that is too long is cut.
+"""How the text of every kind of preference is read, and how a text that is too long is cut.
 
-Owns the template, token counts and budgets; knows tokenizers, but no model.
+A prompt and a response are embedded each on its own, and their vectors stand side by side.
+Owns token counts and budgets, which are those of both together; knows tokenizers, but no model.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-TEMPLATE = "prompt-newline-response/1"
+TEMPLATE = "prompt-beside-response/2"
 PROMPT_TOKENS = 96
 RESPONSE_TOKENS = 152
 
 
-def template(prompt: str, response: str) -> str:
-    """`prompt`, a newline, `response`; both stripped, an empty part leaves no newline behind."""
+def together(prompt: str, response: str) -> str:
+    """`prompt`, a newline, `response`, both stripped: the text whose tokens are counted.
+
+    An empty part leaves no newline behind.
+    """
     return "\n".join(part for part in (prompt.strip(), response.strip()) if part)
 
 
@@ -59,7 +63,7 @@ class TokenWindow:
             head, tail = max(0, head - 1), max(0, tail - 1)
 
     def _fits(self, prompt: str, response: str) -> bool:
-        return self.lengths([template(prompt, response)])[0] <= self.max_tokens
+        return self.lengths([together(prompt, response)])[0] <= self.max_tokens
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         offsets: list[tuple[int, int]] = self._tokenizer.encode(

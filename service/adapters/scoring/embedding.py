@@ -18,7 +18,7 @@ from service.core.errors import ScorerFailed
 
 CHUNK = 64
 ENTRY_OVERHEAD = 300
-_Texts = dict[str, tuple[str, str]]
+_Texts = dict[str, str]
 _Vectors = dict[str, FloatArray]
 
 
@@ -37,7 +37,7 @@ class CachingEmbedder:
         return EmbedderIdentity(info.id, info.digest, info.dim, info.languages)
 
     def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
-        """For each (prompt, response): would its template be longer than the embedder reads?"""
+        """For each (prompt, response): are both together longer than the embedder reads?"""
         return self._model.oversized(pairs)
 
     def clip(self, prompt: str, response: str) -> tuple[str, str, bool]:
@@ -45,13 +45,14 @@ class CachingEmbedder:
         return self._model.clip(prompt, response)
 
     async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """Vectors (n, D) of `prompt\\nresponse`, in order. Raises ScorerFailed, Overloaded.
+        """Vectors (n, D) of prompts beside responses. Raises ScorerFailed, Overloaded.
 
         At most one chunk of a request waits in the worker's queue, so long requests take turns
         with short ones, and the rest of a cancelled one is never embedded.
         """
-        keys = [text_key(*pair) for pair in pairs]
-        wanted = dict(zip(keys, pairs, strict=True))
+        texts = [text.strip() for pair in pairs for text in pair]
+        keys = [text_key(text) for text in texts]
+        wanted = dict(zip(keys, texts, strict=True))
         found: _Vectors = {}
         for key in wanted:
             vector = self.cache.get(key)
@@ -64,7 +65,8 @@ class CachingEmbedder:
             found.update(vectors)
         if not keys:
             return np.empty((0, self._model.dim), dtype=np.float32)
-        return np.stack([found[key] for key in keys])
+        halves = np.stack([found[key] for key in keys])
+        return halves.reshape(len(pairs), self._model.dim)
 
     async def check(self) -> None:
         """Return when the worker is alive. Raises ScorerFailed."""
@@ -86,7 +88,7 @@ class CachingEmbedder:
         missing = [key for key in wanted if key not in found]
         if missing:
             try:
-                vectors = self._model.embed([wanted[key] for key in missing])
+                vectors = self._model.embed_texts([wanted[key] for key in missing])
             except EmbedderError as exc:
                 raise ScorerFailed(str(exc)) from exc
             for key, vector in zip(missing, vectors, strict=True):
