@@ -132,6 +132,14 @@ def build_domains(
     return [Domain(c, x, s, k, f, *n) for c, x, s, k, f, n in parts], prior
 
 
+def fit_on_all(
+    corpora: Sequence[Corpus], vectors: Sequence[FloatArray], config: PriorConfig
+) -> PopulationPrior:
+    """The prior of every group and question, also of those that were held out of the weights."""
+    whole = [Split(np.zeros(len(c.groups), np.int8), np.zeros(c.items, np.int8)) for c in corpora]
+    return build_domains(corpora, vectors, whole, config)[1]
+
+
 def _populations(corpora: Sequence[Corpus], splits: Sequence[Split]) -> dict[str, int]:
     """Numbers of the populations of all training groups; personas and debates are none."""
     names = {

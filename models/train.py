@@ -21,7 +21,7 @@ from models.batches import KINDS
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
-from models.domains import build_domains
+from models.domains import build_domains, fit_on_all
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
@@ -148,7 +148,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GPOScorer, Corpora]:
-    """From the files to a saved checkpoint, which the first of several processes writes."""
+    """From the files to a saved checkpoint, which the first of several processes writes.
+
+    What is returned has the bank of the training part, so that it can be evaluated.
+    """
     notes, split = Notes.read(args.notes, args.out.name), split_config(args)
     embedder = load_embedder(args.embedder, device=group.device)
     initial = _initial(args, embedder)
@@ -177,9 +180,14 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         console.print(f"resuming at step {trainer.step} from {run}")
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-    scorer = replace(scorer, card=_with_split(scorer.card, split))
+    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank))
     if group.first:
-        scorer = scorer.save(args.out)
+        served = scorer
+        if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
+            console.print("fitting the bank on all groups and questions …")
+            whole = fit_on_all(corpora.corpora, corpora.vectors, prior.config)
+            served = replace(scorer, prior=whole)
+        scorer = replace(scorer, card=served.save(args.out).card)
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
     _print_worst(trainer, console)
     return scorer, corpora
@@ -209,8 +217,8 @@ def _print_worst(trainer: Trainer, console: Console) -> None:
         )
 
 
-def _with_split(card: Card, split: SplitConfig) -> Card:
-    return replace(card, config={**card.config, "split": asdict(split)})
+def _with_split(card: Card, split: SplitConfig, bank: str) -> Card:
+    return replace(card, config={**card.config, "split": asdict(split), "bank": bank})
 
 
 if __name__ == "__main__":

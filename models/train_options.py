@@ -101,6 +101,14 @@ def _add_model(group: Any) -> None:
         "--embedder", default="minilm", help="minilm | st:NAME | hf:NAME[#layer=K] (minilm)"
     )
     group.add_argument(
+        "--bank",
+        choices=("all", "train"),
+        default="all",
+        help="whose figures the checkpoint serves with: every group and question of the data, or "
+        "only those of the training; what is held out of the weights stays so, and "
+        "`gpo evaluate` always fits the bank on the training part (all)",
+    )
+    group.add_argument(
         "--d-model", type=_count, help="width of the network (128, or that of --init)"
     )
     group.add_argument(
