@@ -97,6 +97,12 @@ class Tokens:
         """(B, T)."""
         return self.mask.shape[0], self.mask.shape[1]
 
+    @property
+    def items(self) -> Tensor:
+        """Items of each episode (B,)."""
+        last = torch.where(self.mask, self.item, -1)
+        return last.amax(1) + 1 if last.shape[1] else last.new_zeros(len(last))
+
 
 def centre(vectors: FloatArray) -> FloatArray:
     """The responses' halves of vectors (k, D), minus their mean over the k options.

@@ -51,13 +51,14 @@ class EncodedContext:
     """All that targets need of B contexts of C tokens; computed once for each group version.
 
     keys, values: one (2B, H, C + 1, D/H) for each layer, a learned null token first; the second
-    half belongs to the stream with negated residuals.
+    half belongs to the stream with negated residuals. items (B,): how many the context has.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     fit: Fit
     frame: Frame
+    items: Tensor
 
     @property
     def width(self) -> int:
@@ -183,7 +184,7 @@ class GPO(nn.Module):
             keys.append(k)
             values.append(v)
             h = _attend(block, h, k, v, frame, fit)
-        return EncodedContext(keys=tuple(keys), values=tuple(values), fit=fit, frame=frame)
+        return EncodedContext(tuple(keys), tuple(values), fit, frame, context.items)
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:
         """Predict targets from an encoded context; equal to `forward`."""

@@ -65,12 +65,6 @@ def distance_losses(output: Output, targets: Tokens) -> Tensor:
     return (torch.sqrt(total / 2 + 1e-6) - 1e-3).sum(1)
 
 
-def count_items(targets: Tokens) -> Tensor:
-    """Items of each episode (B,)."""
-    last = torch.where(targets.mask, targets.item, -1)
-    return last.amax(1) + 1 if last.shape[1] else last.new_zeros(len(last))
-
-
 def training_losses(network: Network, output: Output, targets: Tokens) -> Tensor:
     """What the optimiser lowers, by episode (B,); their sum is the mean over the batch.
 
@@ -83,7 +77,7 @@ def training_losses(network: Network, output: Output, targets: Tokens) -> Tensor
             + DISTANCE * distance_losses(output, targets)
             + SPREAD * spread_losses(output, targets)
         )
-        return losses / count_items(targets).sum().clamp(min=1)
+        return losses / targets.items.sum().clamp(min=1)
     return gaussian_loss(output, targets) / targets.mask.sum().clamp(min=1)
 
 

@@ -44,12 +44,14 @@ class EncodedTokens:
     """B contexts of C tokens for every target: keys and values (B, H, C + 1, D/H) of each layer.
 
     bias (B, 1, 1, C + 1) is 0 where a target may look. The token in front is all zeros and is
-    looked at by targets without any context, which so read zeros instead of NaN.
+    looked at by targets without any context, which so read zeros instead of NaN. items (B,): how
+    many the context has.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     bias: Tensor
+    items: Tensor
 
     @property
     def width(self) -> int:
@@ -149,7 +151,7 @@ class Published(nn.Module):
             values.append(v)
             # By rows, as memory would grow with the square of the context.
             h = torch.cat([layer(part, k, v, bias) for part in torch.split(h, ROWS, 1)], 1)
-        return EncodedTokens(tuple(keys), tuple(values), bias)
+        return EncodedTokens(tuple(keys), tuple(values), bias, context.items)
 
     def decode(self, context: EncodedTokens, targets: Tokens) -> Output:
         """Predict targets from an encoded context; equal to `forward`."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from models.batches import FloatArray, Item, Kind, Tokens, collate
+from models.calibration import Calibration
 from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
 from models.gpo import Output
 from models.networks import (
@@ -37,18 +38,6 @@ CELLS = 2_000_000  # attention cells (targets x context) at a time, which bounds
 
 class ContextTooLargeError(ValueError):
     """A context holds more (prompt, response) pairs than the scorer takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Half width of a 90 % interval in units of the predicted std, for each kind.
-
-    Fitted on the validation split so that 90 % of the true values lie inside.
-    """
-
-    share: float = 1.645
-    rating: float = 1.645
-    comparison: float = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +77,7 @@ class GPOScorer:
         config = {
             **card.config,
             "network": asdict(self.network.config),
-            "calibration": asdict(self.calibration),
+            "calibration": dict(self.calibration.factors),
         }
         files = {}
         if isinstance(self.prior, PopulationPrior):
@@ -177,10 +166,10 @@ class GPOScorer:
         for chunk in _chunks(items, room):
             with torch.inference_mode():
                 output = decode(self.network, context, self._tokens(chunk, self.prior))
-            found += self._split(output, chunk)
+            found += self._split(output, chunk, int(context.items[0]))
         return found
 
-    def _split(self, output: Output, items: Sequence[Item]) -> list[Scored]:
+    def _split(self, output: Output, items: Sequence[Item], size: int) -> list[Scored]:
         mean = output.mean[0].cpu().numpy().astype(np.float64)
         std = output.std[0].cpu().numpy().astype(np.float64)
         found, start = [], 0
@@ -190,7 +179,8 @@ class GPOScorer:
             m, s = mean[cells], std[cells]
             if item.kind is not Kind.RATING:
                 m = m / m.sum()
-            half = s * getattr(self.calibration, item.kind)
+            known = item.expected is not None and item.expected.support > 0
+            half = s * self.calibration.factor(item.kind, known=known, size=size)
             found.append(Scored(*_float32(m, s, np.maximum(m - half, 0), np.minimum(m + half, 1))))
         return found
 
@@ -213,7 +203,8 @@ def load_scorer(path: Path | str, *, device: str = "cpu") -> GPOScorer:
         network = build(config_of(card.arch, card.config["network"]))
         network.load_state_dict(tensors)
         prior = _prior(path, card)
-        calibration = Calibration(**card.config["calibration"])
+        rows = card.config["calibration"].items()
+        calibration = Calibration({name: tuple(row) for name, row in rows})
         GPOScorer(network.eval(), prior, card, calibration)._try_out()
     except KeyError as exc:
         raise CheckpointError(f"{path}: the files or the card lack {exc}") from exc

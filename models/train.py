@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 
 from models.batches import KINDS
+from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
@@ -32,13 +32,12 @@ from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
 from models.published import EvenPrior
 from models.report import show
-from models.scorer import Calibration, GPOScorer
+from models.scorer import GPOScorer
 from models.splits import SplitConfig
 from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
 from models.trainer import Trainer, TrainResult
 
 RUNS = Path("runs")
-COVERAGE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +62,18 @@ class Notes:
 
 def calibrate(trainer: Trainer) -> Calibration:
     """Half widths, in units of the std, that hold 90 % of the validation part's true values."""
-    ratios: dict[int, list[float]] = {k: [] for k in range(len(KINDS))}
+    errors = Errors()
     with torch.inference_mode():
-        for _, context, targets in trainer.validation:
+        for name, context, targets in trainer.validation:
             output = trainer.network(context, targets)
-            error = ((targets.y - output.mean).abs() / output.std)[targets.mask]
-            for kind, value in zip(
-                targets.kind[targets.mask].tolist(), error.tolist(), strict=True
-            ):
-                ratios[kind].append(value)
-    plain = Calibration()
-    return Calibration(
-        **{
-            name: float(np.quantile(ratios[k], COVERAGE)) if ratios[k] else getattr(plain, name)
-            for k, name in enumerate(KINDS)
-        }
-    )
+            ratios = (targets.y - output.mean).abs() / output.std
+            for number, kind in enumerate(KINDS):
+                for known in (True, False):
+                    there = targets.mask & (targets.kind == number)
+                    there = there & ((targets.doubt < 1) == known)
+                    size = int(name.rsplit("/", 1)[1])
+                    errors.add(kind, known=known, size=size, ratios=ratios[there].cpu().numpy())
+    return errors.calibration()
 
 
 def to_scorer(

@@ -21,7 +21,7 @@ from models.batches import Tokens, collate
 from models.domains import Domain
 from models.episodes import Episode, EpisodeConfig, EpisodeSampler
 from models.gpo import Output
-from models.losses import count_items, item_losses, optimizer, prior_losses, training_losses
+from models.losses import item_losses, optimizer, prior_losses, training_losses
 from models.networks import NetworkConfig, build
 from models.parallel import Ranks
 from models.robust import GroupWeights
@@ -158,7 +158,7 @@ class Trainer:
         for corpus, group, episodes in self._by_group:
             context, targets = self._tensors(episodes)
             total = item_losses(self.network(context, targets), targets).sum()
-            mean = float(total) / max(int(count_items(targets).sum()), 1)
+            mean = float(total) / max(int(targets.items.sum()), 1)
             losses.setdefault(corpus, {})[group] = mean
         found = []
         for corpus, by_group in losses.items():
@@ -191,13 +191,13 @@ class Trainer:
         self.step += 1
         with torch.inference_mode():
             total = item_losses(output, targets).sum()
-        return float(total) / max(int(count_items(targets).sum()), 1)
+        return float(total) / max(int(targets.items.sum()), 1)
 
     def _group_weights(self, episodes: list[Episode], output: Output, targets: Tokens) -> Tensor:
         """The weights (B,) of the episodes' groups, after they have learned from this batch."""
         corpus, groups = episodes[0].corpus, [e.group for e in episodes]
         with torch.no_grad():
-            losses = item_losses(output, targets) / count_items(targets).clamp(min=1)
+            losses = item_losses(output, targets) / targets.items.clamp(min=1)
         for found in self.ranks.gather((corpus, groups, losses.tolist())):
             self.weights.update(*found)
         return self.weights.of(corpus, groups).to(self.device)
