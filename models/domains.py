@@ -7,7 +7,7 @@ those of its namesakes, out of what is expected of it. Knows no network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from models.prior import (
     PopulationPrior,
     PriorConfig,
     Rated,
+    approval_by,
     fit_approval,
     fit_prior,
     shrunk,
@@ -115,15 +116,11 @@ def build_domains(
                 bank.append(entry)
                 owner.append((c, number))
         offset += int(corpus.question.max()) + 1
-    rated = [
-        _rated(vectors[c], figures[c], corpus, np.flatnonzero(splits[c].items == Part.TRAIN))
-        for c, corpus in enumerate(corpora)
-        if corpus.kind is Kind.RATING and not corpus.statements
-    ]
-    prior, left_out = fit_prior(bank, _join(rated, vectors[0].shape[1], len(names)), config)
+    rated = _Popularity(corpora, vectors, splits, figures, config.rating_noise)
+    prior, left_out = fit_prior(bank, rated.without(None), config)
     new = [
-        _new(c, x, s, f, prior)
-        for c, x, s, f in zip(corpora, vectors, splits, figures, strict=True)
+        _unknown(c, x, prior) if c.kind is Kind.SHARE else rated.new(number, prior)
+        for number, (c, x) in enumerate(zip(corpora, vectors, strict=True))
     ]
     for (c, number), expected in zip(owner, left_out, strict=True):
         cells = slice(corpora[c].starts[number], corpora[c].starts[number + 1])
@@ -196,7 +193,68 @@ def _bank(
     return found
 
 
-def _rated(vectors: FloatArray, figures: FloatArray, corpus: Corpus, items: IntArray) -> Rated:
+class _Popularity:
+    """What is known of the approval of free text: all of it, or without a fold of the prompts."""
+
+    def __init__(
+        self,
+        corpora: Sequence[Corpus],
+        vectors: Sequence[FloatArray],
+        splits: Sequence[Split],
+        figures: Sequence[FloatArray],
+        noise: float,
+    ) -> None:
+        self.corpora, self.vectors, self.noise = corpora, vectors, noise
+        self.dim, self.populations = vectors[0].shape[1], len(figures[0])
+        self.train: dict[int, IntArray] = {}
+        self.rated: dict[int, Rated] = {}
+        offset = 0
+        for number, (corpus, split) in enumerate(zip(corpora, splits, strict=True)):
+            if corpus.kind is not Kind.RATING:
+                continue
+            values = figures[number]
+            if corpus.statements:
+                # Its groups are no known populations, but what they like tells what is liked.
+                values = corpus.values[split.groups == Part.TRAIN]
+            train = np.flatnonzero(split.items == Part.TRAIN)
+            train = train[~np.isnan(values[:, corpus.starts[train]]).all(0)]
+            found = _rated(vectors[number], values, corpus, train, offset)
+            if corpus.statements:
+                found = replace(found, profile=np.zeros((len(train), self.populations), np.float32))
+            self.train[number], self.rated[number] = train, found
+            offset += int(corpus.question.max()) + 1
+
+    def without(self, fold: int | None) -> Rated:
+        """The rated responses to all prompts, or to those that are not of a fold."""
+        parts = [
+            tuple(getattr(r, name)[r.prompt % FOLDS != fold] for name in Rated.__slots__)
+            for r in self.rated.values()
+        ]
+        empty, none = np.zeros(0, np.float32), np.zeros((0, self.populations), np.float32)
+        nothing = (np.zeros((0, self.dim), np.float32), empty, none, empty, np.zeros(0, np.int64))
+        return Rated(*(np.concatenate(arrays) for arrays in zip(nothing, *parts, strict=True)))
+
+    def new(self, number: int, prior: PopulationPrior) -> tuple[FloatArray, FloatArray]:
+        """Mean (N,) and profile (N, P) of a corpus's cells, as answers to new prompts.
+
+        Those of the training are predicted from the prompts of the other folds.
+        """
+        corpus, vectors = self.corpora[number], self.vectors[number]
+        approval = prior.approval(vectors)
+        mean, profile = approval.mean.copy(), approval.profile.copy()
+        for fold in range(FOLDS):
+            held = self.train[number][self.rated[number].prompt % FOLDS == fold]
+            rest = self.without(fold)
+            if len(held) and len(rest.mean):
+                cells = corpus.starts[held]
+                found = approval_by(fit_approval(rest, noise=self.noise), vectors[cells])
+                mean[cells], profile[cells] = found.mean, found.profile
+        return mean, profile
+
+
+def _rated(
+    vectors: FloatArray, figures: FloatArray, corpus: Corpus, items: IntArray, offset: int
+) -> Rated:
     """Some rated responses with the mean over populations and their departures from it."""
     cells = corpus.starts[items]
     values = figures[:, cells]
@@ -204,50 +262,20 @@ def _rated(vectors: FloatArray, figures: FloatArray, corpus: Corpus, items: IntA
     mean = np.nansum(values, 0) / np.maximum(count, 1)
     return Rated(
         vectors[cells],
-        mean,
+        np.asarray(mean, np.float32),
         np.nan_to_num(values - mean).T,
         count.astype(np.float32),
-        corpus.question[items],
+        corpus.question[items] + offset,
     )
 
 
-def _join(parts: Sequence[Rated], dim: int, populations: int) -> Rated:
-    if not parts:
-        empty = np.zeros(0, np.float32)
-        none = np.zeros((0, populations), np.float32)
-        return Rated(np.zeros((0, dim), np.float32), empty, none, empty, np.zeros(0, np.int64))
-    vectors, mean, profile, weight = (
-        np.concatenate([getattr(p, name) for p in parts])
-        for name in ("vectors", "mean", "profile", "weight")
-    )
-    ends = np.cumsum([0] + [int(p.prompt.max(initial=-1)) + 1 for p in parts])
-    prompt = np.concatenate([p.prompt + end for p, end in zip(parts, ends, strict=False)])
-    return Rated(vectors, mean, profile, weight, prompt)
-
-
-def _new(
-    corpus: Corpus, vectors: FloatArray, split: Split, figures: FloatArray, prior: PopulationPrior
+def _unknown(
+    corpus: Corpus, vectors: FloatArray, prior: PopulationPrior
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean (N,) and profile (N, P) of cells as new questions, or as answers to new prompts."""
-    if corpus.kind is Kind.SHARE:
-        items = [vectors[a:b] for a, b in zip(corpus.starts, corpus.starts[1:], strict=False)]
-        expected = prior.unknown(items)
-        return (
-            np.concatenate([e.mean for e in expected]),
-            np.concatenate([e.profile for e in expected]),
-        )
-    approval = prior.approval(vectors)
-    if corpus.statements:
-        return approval.mean, approval.profile
-    # Training prompts: the popularity is fitted without the prompts of the same fold.
-    train = np.flatnonzero(split.items == Part.TRAIN)
-    fold = corpus.question[train] % FOLDS
-    for f in range(FOLDS):
-        rest, held = train[fold != f], corpus.starts[train[fold == f]]
-        if len(rest) and len(held):
-            weights = fit_approval(
-                _rated(vectors, figures, corpus, rest), noise=prior.config.rating_noise
-            )
-            found = prior.with_rating(weights).approval(vectors[held])
-            approval.mean[held], approval.profile[held] = found.mean, found.profile
-    return approval.mean, approval.profile
+    """Mean (N,) and profile (N, P) of cells as new questions."""
+    items = [vectors[a:b] for a, b in zip(corpus.starts, corpus.starts[1:], strict=False)]
+    expected = prior.unknown(items)
+    return (
+        np.concatenate([e.mean for e in expected]),
+        np.concatenate([e.profile for e in expected]),
+    )

@@ -136,6 +136,8 @@ class Block(nn.Module):
 class GPO(nn.Module):
     """The whole network. `forward` is the uncached pass; `encode` and `decode` split it."""
 
+    correction: Tensor
+
     def __init__(self, config: GPOConfig) -> None:
         super().__init__()
         self.config = config
@@ -149,6 +151,10 @@ class GPO(nn.Module):
         self.value_in = nn.Sequential(nn.Linear(4, d), nn.GELU(), nn.Linear(d, d))
         self.ridge_in = nn.Linear(2, d)
         self.ridge = InContextRidge()
+        # By kind, for new and for known questions: how far the ridge's shift counts, and, fitted
+        # on held-out groups after the training, how far the network's correction does.
+        self.shift = nn.Parameter(torch.ones(len(KINDS), 2))
+        self.register_buffer("correction", torch.ones(len(KINDS), 2))
         self.blocks: Sequence[Block] = nn.ModuleList(  # type: ignore[assignment]
             Block(config) for _ in range(config.layers)
         )
@@ -229,6 +235,9 @@ class GPO(nn.Module):
         pick = targets.kind.unsqueeze(-1)
         delta = (self.delta(plus) - self.delta(minus)).gather(-1, pick).squeeze(-1) / 2
         spread = (self.spread(plus) + self.spread(minus)).gather(-1, pick).squeeze(-1) / 2
+        known = (targets.doubt < 1).long()
+        delta = delta * self.correction[targets.kind, known]
+        hint = hint * self.shift[targets.kind, known]
         prior = targets.prior.clamp(LEAST, 1 - LEAST)
         base = 2 * torch.log(_shifted(torch.sqrt(prior), hint))
         inside = log_softmax_by_item(base + delta, targets.item, targets.mask)

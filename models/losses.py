@@ -89,7 +89,7 @@ def optimizer(network: Network, *, rate: float, weight_decay: float) -> torch.op
     """
     scales = set()
     if isinstance(network, GPO):
-        scales = {*network.ridge.parameters()}
+        scales = {*network.ridge.parameters(), network.shift}
     else:
         weight_decay = 0.0
     rest = [p for p in network.parameters() if p not in scales]

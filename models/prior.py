@@ -233,13 +233,7 @@ class PopulationPrior:
 
     def approval(self, vectors: FloatArray) -> Expectation:
         """Expected approval of responses (n, D), each on its own."""
-        out = features(vectors) @ self.rating[:-1] + self.rating[-1]
-        mean = 1 / (1 + np.exp(-np.clip(out[:, 0], -4, 4)))
-        return Expectation(np.asarray(mean, np.float32), np.asarray(out[:, 1:], np.float32))
-
-    def with_rating(self, rating: FloatArray) -> PopulationPrior:
-        """The same bank with another popularity model (F + 1, 1 + P)."""
-        return PopulationPrior(self.tensors() | {"rating": torch.from_numpy(rating)}, self.config)
+        return approval_by(self.rating, vectors)
 
 
 def features(vectors: FloatArray) -> FloatArray:
@@ -250,6 +244,13 @@ def features(vectors: FloatArray) -> FloatArray:
     prompt, response = (unit(half) for half in halves(vectors))
     near = TO_THE_POINT * (prompt * response).sum(1)
     return np.column_stack([response, near]).astype(np.float32)
+
+
+def approval_by(rating: FloatArray, vectors: FloatArray) -> Expectation:
+    """Expected approval of responses (n, D) by a popularity model (F + 1, 1 + P)."""
+    out = features(vectors) @ rating[:-1] + rating[-1]
+    mean = 1 / (1 + np.exp(-np.clip(out[:, 0], -4, 4)))
+    return Expectation(np.asarray(mean, np.float32), np.asarray(out[:, 1:], np.float32))
 
 
 def between(approval: Expectation) -> Expectation:
@@ -311,22 +312,31 @@ def fit_approval(rated: Rated, *, noise: float) -> FloatArray:
     The logit is centred inside each prompt: a ridge that explains why one prompt's answers are
     liked more than another's does worse on new prompts.
     """
-    half = rated.vectors.shape[1] // 2
+    half, populations = rated.vectors.shape[1] // 2, rated.profile.shape[1]
+    found = np.zeros((half + FURTHER + 1, 1 + populations), np.float32)
     if not len(rated.vectors):
-        return np.zeros((half + FURTHER + 1, 1 + rated.profile.shape[1]), np.float32)
+        return found
     x = features(rated.vectors).astype(np.float64)
     p = np.clip(rated.mean, 0.02, 0.98)
-    logit = np.log(p / (1 - p))
-    weight = rated.weight / rated.weight.mean()
-    overall = float(weight @ logit / weight.sum())
-    x -= _by_prompt(x, weight, rated.prompt)
-    logit -= _by_prompt(logit[:, None], weight, rated.prompt)[:, 0]
-    target = np.column_stack([logit, rated.profile])
+    found[:, 0] = _ridge(x, np.log(p / (1 - p))[:, None], rated.weight, rated.prompt, noise)[:, 0]
+    # Statements of invented debates tell what is liked, but nothing of known populations.
+    told = rated.profile.any(1)
+    if told.any():
+        found[:, 1:] = _ridge(
+            x[told], rated.profile[told], rated.weight[told], rated.prompt[told], noise
+        )
+    return found
+
+
+def _ridge(x: Reals, y: Reals, weight: Reals, prompt: IntArray, noise: float) -> Reals:
+    """Slopes inside each prompt and offset (F + 1, m) of y (n, m) on x (n, F)."""
+    weight = weight / weight.mean()
+    middle, level = weight @ x / weight.sum(), weight @ y / weight.sum()
+    x = x - _by_prompt(x, weight, prompt)
+    y = y - _by_prompt(y, weight, prompt)
     weighted = x * weight[:, None]
-    slope = np.linalg.solve(weighted.T @ x + noise * np.eye(x.shape[1]), weighted.T @ target)
-    middle = weight @ features(rated.vectors) / weight.sum()
-    offset = np.concatenate([[overall], weight @ rated.profile / weight.sum()]) - middle @ slope
-    return np.asarray(np.vstack([slope, offset]), np.float32)
+    slope = np.linalg.solve(weighted.T @ x + noise * np.eye(x.shape[1]), weighted.T @ y)
+    return np.vstack([slope, level - middle @ slope])
 
 
 def _by_prompt(values: Reals, weight: Reals, prompt: IntArray) -> Reals:

@@ -20,6 +20,7 @@ RATING = KINDS.index(Kind.RATING)
 WIDTHS = (1.0, 0.3)  # of the kernels over texts, in units of 1 - cosine
 PARTS = 8  # kernels that a ridge adds up, see `Frame.kernels`
 EXPERTS = 5
+TRAITS = 6  # of a context, see `traits`
 ROWS = 512  # tokens of a context that meet all others at a time
 RIVAL_TOKENS = 1024  # a larger context has the first ridge alone: each costs a cubic solve
 # Starting points of the ridges, one row each: log weights of the kernels, then log variances of
@@ -159,6 +160,9 @@ class InContextRidge(nn.Module):
         self.log_noise = nn.Parameter(torch.tensor(noise))
         self.log_likely = nn.Parameter(torch.tensor(likely))
         self.log_trust = nn.Parameter(torch.tensor(-1.0))  # of the evidence
+        # What a context is like says as much as its evidence: no ridge is the whole truth.
+        self.gate = nn.Linear(TRAITS, EXPERTS, bias=False)
+        nn.init.zeros_(self.gate.weight)
 
     def noise(self, context: Tokens) -> Tensor:
         """Variance (B, EXPERTS, C) of each residual."""
@@ -186,7 +190,8 @@ class InContextRidge(nn.Module):
         ).squeeze(-1)
         logs = torch.log(torch.diagonal(factor, dim1=2, dim2=3)) + math.log(2 * math.pi) / 2
         cost = ((residual[:, None] * duals / 2 + logs) * mask[:, None]).sum(2)
-        score = self.log_likely[:experts] - self.log_trust.exp() * cost
+        gate = (self.log_likely + self.gate(traits(context, residual)))[:, :experts]
+        score = gate - self.log_trust.exp() * cost
         likely = F.pad(torch.softmax(score, 1), (0, EXPERTS - experts))
         weights = likely[:, :experts, None] * scale  # (B, E, PARTS)
         return Fit(torch.einsum("bep,bec->bpc", weights, duals), likely, middle)
@@ -199,6 +204,31 @@ class InContextRidge(nn.Module):
         ]
         both = frame.mask[:, None, :, None] & frame.mask[:, None, None, :]
         return torch.cat(rows, 2) * both
+
+
+def traits(context: Tokens, residual: Tensor) -> Tensor:
+    """(B, TRAITS): what a context is like, between about 0 and 1 each.
+
+    How many tokens, shares of ratings and of comparisons, how far the answers depart from what
+    was expected, the doubt about that, and whether respondents are known.
+    """
+    mask = context.mask.to(residual.dtype)
+    count = mask.sum(1).clamp(min=1)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * mask).sum(1) / count
+
+    return torch.stack(
+        [
+            torch.log1p(mask.sum(1)) / 5,
+            mean((context.kind == RATING).to(residual.dtype)),
+            mean((context.kind == COMPARISON).to(residual.dtype)),
+            torch.sqrt(mean(residual.square()) + 1e-6) * 3,
+            mean(context.doubt),
+            mean((context.weight > 0).to(residual.dtype)),
+        ],
+        1,
+    )
 
 
 def spans(width: int) -> Iterator[slice]:

@@ -87,6 +87,8 @@ def to_scorer(
     """The best weights with their prior, calibration and card."""
     trainer.network.load_state_dict(result.weights)
     trainer.network.eval()
+    if isinstance(trainer.network, GPO):
+        trainer.fit_correction()
     info, config = embedder.info, trainer.config
     told = notes.data or {}
     card = Card(

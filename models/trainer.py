@@ -5,6 +5,7 @@ Every architecture runs through it alike. Knows no files of preferences and no e
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -20,13 +21,15 @@ from tqdm import tqdm
 from models.batches import Tokens, collate
 from models.domains import Domain
 from models.episodes import Episode, EpisodeConfig, EpisodeSampler
-from models.gpo import Output
+from models.gpo import GPO, Output
 from models.losses import item_losses, optimizer, prior_losses, training_losses
 from models.networks import NetworkConfig, build
 from models.parallel import Ranks
 from models.robust import GroupWeights
 from models.run_state import fingerprint, load_state, save_state
 from models.validation import group_episodes, require_training_data, validation_episodes
+
+FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,22 @@ class Trainer:
             mean = float(np.mean(list(by_group.values())))
             found.append(Worst(corpus, worst, by_group[worst], mean))
         return found
+
+    def fit_correction(self) -> None:
+        """Let the network's correction count as far as it helps held-out groups.
+
+        By kind, for new and for known questions; each factor is the best of FACTORS on the
+        validation, the others as they are.
+        """
+        assert isinstance(self.network, GPO)
+        factors = self.network.correction
+        for cell in itertools.product(*map(range, factors.shape)):
+            found = []
+            for factor in FACTORS:
+                factors[cell] = factor
+                found.append((self._measure(0.0)["loss"], factor))
+            # Of equal ones, as where no item is of that kind, the largest.
+            factors[cell] = min(found, key=lambda pair: (round(pair[0], 6), -pair[1]))[1]
 
     def _in_parallel(self) -> nn.Module:
         """The network, or several processes' copies of it that learn from each other's batches."""
