@@ -14,25 +14,16 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from models.checkpoint import Card, CheckpointError
-from models.corpora import Corpora, load_corpora
+from models.checkpoint import CheckpointError
+from models.corpora import load_corpora
 from models.datasets import DataError
 from models.devices import device_argument
 from models.embedders import EmbedderError, load_embedder
 from models.evaluation import SEEDS, evaluate
+from models.held_out import HeldOut, hold_out
 from models.report import heading, show, to_markdown
 from models.scorer import GPOScorer
 from models.splits import SplitConfig
-
-
-def on_other_data(card: Card, corpora: Corpora) -> bool:
-    """Whether a file differs from those of the training, or is missing, or new.
-
-    What is held out depends on all the groups and questions, so a part of what is then called
-    new may have been in training.
-    """
-    trained = {(d.name, d.sha256) for d in card.data}
-    return trained != {(c.name, c.sha256) for c in corpora.corpora}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,22 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         embedder = load_embedder(scorer.card.embedder.id, device=args.device)
         if embedder.digest != scorer.card.embedder.digest:
             raise CheckpointError(f"{args.checkpoint} was trained with other vectors")
-        split = SplitConfig(**scorer.card.config["split"])
+        split = SplitConfig(**scorer.card.config.get("split", {}))
         corpora = load_corpora(
             args.data, embedder, split, cache=args.cache, progress=True, answers=True
         )
+        corpora, notes = hold_out(corpora, scorer.card, held_out=HeldOut(args.held_out))
     except (CheckpointError, DataError, EmbedderError, OSError) as exc:
         errors.print(
             f"gpo evaluate: {exc}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         return 2
-    if on_other_data(scorer.card, corpora):
+    for note in notes:
         errors.print(
-            "gpo evaluate: these are not the files of the training; some of the groups and "
-            "questions that count as new may have been in it",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
+            f"gpo evaluate: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True
         )
     rows = evaluate(scorer, corpora, seeds=args.seeds)
     if not rows:
@@ -89,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpo evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of preference files")
     parser.add_argument("--checkpoint", type=Path, default=released)
+    parser.add_argument(
+        "--held-out",
+        choices=[h.value for h in HeldOut],
+        default=HeldOut.AUTO.value,
+        help="what counts as new: all of a file that the checkpoint was not trained on, and of "
+        "the others what the training held out (auto); what a training on these files would "
+        "hold out (split); every group and question (all)",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="context draws")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--markdown", type=Path, help="write the table here")
@@ -98,3 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

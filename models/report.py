@@ -9,20 +9,23 @@ from rich.console import Console
 from rich.table import Table
 
 from models.checkpoint import Card
-from models.evaluation import Row, is_headline
+from models.evaluation import is_headline
+from models.tallies import Row
 
 REGIMES = {
     "B": "B, known questions, new groups",
     "C": "C, new questions, new groups",
     "F": "F, free text, best of 16, new prompts and groups",
     "X": "X, free text chosen from a survey context",
+    "P": "P, what new personas would say",
+    "D": "D, statements of new debates, best of up to 16",
 }
-COLUMNS = ("predictor", "score", "± s.e.", "n", "worst", "90 %", "CRPS", "width")
-NARROW = 7  # columns that fit a terminal of 80 characters
+COLUMNS = ("predictor", "score", "± draws", "± groups", "n", "worst", "90 %", "CRPS", "width")
+NARROW, WIDE = 7, 100  # columns in a terminal of less than 100 characters
 
 
-def to_tables(rows: Sequence[Row]) -> list[Table]:
-    """One table for each regime and data set, narrow enough for a terminal."""
+def to_tables(rows: Sequence[Row], *, columns: int = NARROW) -> list[Table]:
+    """One table for each regime and data set, with the first of the columns."""
     tables = []
     for regime, data in dict.fromkeys((r.regime, r.data) for r in rows):
         table = Table(
@@ -30,30 +33,35 @@ def to_tables(rows: Sequence[Row]) -> list[Table]:
             title_justify="left",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
+            show_edge=False,
+            padding=(0, 1, 0, 0),
         )
-        for i, column in enumerate(COLUMNS[:NARROW]):
+        for i, column in enumerate(COLUMNS[:columns]):
             table.add_column(column, justify="right" if i else "left", no_wrap=True)
         for row in rows:
             if (row.regime, row.data) == (regime, data):
-                bold = "bold" if row.predictor.startswith(("module", "gain")) else None
-                table.add_row(*_cells(row)[:NARROW], style=bold)
+                bold = "bold" if row.role in ("module", "swapped", "gain") else None
+                table.add_row(*cells(row)[:columns], style=bold)
         tables.append(table)
     return tables
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    def show(value: float | None, digits: int = 3) -> str:
-        return "" if value is None else f"{value:.{digits}f}"
+def cells(row: Row) -> tuple[str, ...]:
+    """The texts of a line, in the order of COLUMNS."""
 
-    score = f"{row.mean:+.4f}" if row.predictor.startswith("gain") else f"{row.mean:.4f}"
+    def show(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
+        return "" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
+
+    gain = row.role == "gain"
     return (
         row.predictor,
-        score,
+        show(row.mean, 4, sign=gain),
         show(row.error, 4),
-        str(row.groups),
-        show(row.worst),
+        show(row.group_error, 4),
+        str(row.groups or ""),
+        show(row.worst, sign=gain),
         show(row.coverage, 2),
-        show(row.crps, 3),
+        show(row.crps),
         show(row.width),
     )
 
@@ -63,7 +71,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     columns = ("regime", "data", *COLUMNS)
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += [
-        "| " + " | ".join((r.regime, r.data, *_cells(r))) + " |" for r in rows if is_headline(r)
+        "| " + " | ".join((r.regime, r.data, *cells(r))) + " |" for r in rows if is_headline(r)
     ]
     return "\n".join(lines) + "\n"
 
@@ -73,13 +81,18 @@ def heading(card: Card) -> str:
     return f"Checkpoint {card.name}, digest {card.digest}"
 
 
+LEGEND = (
+    "B, C: alignment, 1 is perfect. F, X, D: uplift, 0 is a random choice, 1 the best.\n"
+    "P: accuracy, 0.5 is chance. ± draws: standard error over draws of the context;\n"
+    "± groups: over the groups (in D: debates). n: groups. worst: lowest of a group.\n"
+    "90 %: true values inside the intervals. CRPS: error of the predicted law, lower is better.\n"
+)
+
+
 def show(rows: Sequence[Row], card: Card, console: Console) -> None:
     """Print the tables and how to read them."""
     console.print(heading(card), highlight=False)
-    console.print(
-        "B, C: alignment, 1 is perfect. F, X: uplift, 0 is a random choice, 1 the best.\n"
-        "n: groups. worst: lowest of a group. 90 %: true values inside the intervals.\n"
-        "CRPS: error of the whole predicted law, lower is better.\n"
-    )
-    for table in to_tables(rows):
+    console.print(LEGEND, highlight=False)
+    columns = len(COLUMNS) if console.width >= WIDE else NARROW
+    for table in to_tables(rows, columns=columns):
         console.print(table)

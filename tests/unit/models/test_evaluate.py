@@ -12,18 +12,18 @@ from episodes_for_tests import write_data
 from models.checkpoint import CardData, load_card
 from models.corpora import Corpora
 from models.datasets import preference_files, read_corpus
-from models.evaluate import on_other_data
-from models.evaluation import _Tallies
+from models.held_out import on_other_data
 from models.report import to_markdown
+from models.tallies import Predictor, Tallies
 
 RELEASED = Path(__file__).resolve().parents[3] / "models" / "released" / "minilm"
 
 
 def test_one_draw_of_the_context_has_no_error_and_is_valid_json() -> None:
-    tallies = _Tallies()
+    tallies = Tallies()
     for group, value in (("a", 0.8), ("b", 0.6)):
-        tallies.add("uniform", 0, group, value)
-    (row,) = tallies.rows("B", "club", "alignment")
+        tallies.add(Predictor("uniform"), 0, group, [(value, 1.0)])
+    (row,) = tallies.rows("B", "club", "alignment", headline=20)
     assert (row.mean, row.worst) == (pytest.approx(0.7), 0.6)
     assert row.error is None
     json.dumps(asdict(row), allow_nan=False)
