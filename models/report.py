@@ -10,6 +10,7 @@ from rich.table import Table
 
 from models.checkpoint import Card
 from models.evaluation import is_headline
+from models.paper import paper_share
 from models.tallies import Row
 
 REGIMES = {
@@ -77,10 +78,38 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def heading(card: Card) -> str:
-    """Which checkpoint the figures belong to."""
-    return f"Checkpoint {card.name}, digest {card.digest}"
+    """Which checkpoint the figures belong to, and whether it follows the published protocol."""
+    share = paper_share(card)
+    protocol = "" if share is None else f", published protocol with {share:.0%} of the groups"
+    return f"Checkpoint {card.name}, digest {card.digest}{protocol}"
 
 
+READING = {
+    "B, C": "Known questions, that is other groups answered them in training, and new ones; the "
+    "groups are new in both. Alignment: 1 minus the distance between the predicted and the true "
+    "shares (1-Wasserstein on a scale, Jensen-Shannon without one). 1 is perfect.",
+    "F, X": "The best of 16 rated free-text answers, new prompts and new groups. In X the context "
+    "is survey questions of the same people. Uplift: 0 is a random choice, 1 the best one.",
+    "D": "The best of up to 16 statements of a new debate, by an opinion group that is known by "
+    "20 other statements of that debate. Uplift.",
+    "P": "What a new persona would say: yes or no to statements that are quoted one at a time, "
+    "after 20 others with as many a yes among them as in the whole. Accuracy: 0.5 is chance.",
+    "score": "Mean over the groups, then over the draws of the context.",
+    "± draws": "Standard error over the draws of the context (the seeds). The groups are the same "
+    "in each, so it says nothing about other groups.",
+    "± groups": "Standard error over the groups, in D over debates: how far the score may be off "
+    "for groups like these. For the gain it is paired, group by group.",
+    "n, worst": "Number of groups, and the lowest score of one.",
+    "90 %, width": "Share of true values inside the 90 % intervals, and their mean width.",
+    "CRPS": "Error of the whole predicted law; lower is better.",
+    "swapped": "The same module with the context of another group, the one that answers most "
+    "differently (in P: any). If the score does not fall, the context is not used.",
+    "gain": "What the context is worth: the score with it minus that without.",
+    "Dirichlet around the prior": "A Dirichlet law around the prediction without a context, as "
+    "wide as the errors of the validation groups say.",
+    "published": "Figures of the paper for its protocol, read off its plots (to about .003), on "
+    "its own choice of questions and with the vectors of larger models.",
+}
 LEGEND = (
     "B, C: alignment, 1 is perfect. F, X, D: uplift, 0 is a random choice, 1 the best.\n"
     "P: accuracy, 0.5 is chance. ± draws: standard error over draws of the context;\n"
