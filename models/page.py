@@ -133,7 +133,7 @@ def _section(regime: str, data: str, rows: Sequence[Row], folder: Path) -> Itera
     for plot in _plots(regime, data, rows):
         body = _picture(plot, folder)
         if plot.name.endswith("groups"):
-            body = f"<details><summary>Each group</summary>\n{body}</details>\n"
+            body = f"<details><summary>{escape(plot.text)}</summary>\n{body}</details>\n"
         yield body
     lines = [(escape(first), *rest) for first, *rest in (cells(r) for r in rows)]
     yield _table(COLUMNS, lines, strong=[r.role in ("module", "gain") for r in rows])
@@ -162,9 +162,15 @@ def _plots(regime: str, data: str, rows: Sequence[Row]) -> Iterator[Plot]:
     if some is not None:
         yield Plot(
             f"{base}-groups",
-            f"{some.unit} of each group",
+            f"{some.unit} of {_how_many(some)}",
             lambda theme: plots.group_plot(some, _find(rows, "module", 0), _best(rows), theme),
         )
+
+
+def _how_many(row: Row) -> str:
+    from models.plots import BARS
+
+    return f"the {BARS} lowest of {row.groups} groups" if row.groups > BARS else "each group"
 
 
 def _picture(plot: Plot, folder: Path) -> str:
@@ -185,7 +191,11 @@ def _uri(png: bytes) -> str:
 
 
 def _table(
-    head: Sequence[str], lines: Sequence[Sequence[str]], *, strong: Sequence[bool] = ()
+    head: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    *,
+    strong: Sequence[bool] = (),
+    kind: str = "figures",
 ) -> str:
     """Cells are HTML already; a `strong` line stands out."""
     marks = list(strong) or [False] * len(lines)
@@ -197,7 +207,7 @@ def _table(
     )
     top = "".join(f"<th>{escape(h)}</th>" for h in head)
     return (
-        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{top}</tr></thead>\n'
+        f'<div class="wide" tabindex="0"><table class="{kind}">\n<thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{body}</tbody></table></div>\n"
     )
 
@@ -211,7 +221,9 @@ def _provenance(result: Evaluation) -> str:
     facts += [(name.replace("_", " "), str(value)) for name, value in result.settings.items()]
     lines = [(escape(k), f"<code>{escape(v)}</code>") for k, v in facts]
     limits = "".join(f"<li>{escape(limit)}</li>\n" for limit in result.card.limits)
-    found = "<h2>What was measured</h2>\n" + _table(("what", "digest or value"), lines)
+    found = "<h2>What was measured</h2>\n" + _table(
+        ("what", "digest or value"), lines, kind="facts"
+    )
     return found + (f"<h2>Limits of the checkpoint</h2>\n<ul>\n{limits}</ul>\n" if limits else "")
 
 

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from models.regimes import HEADLINE
 from models.tallies import LEVELS, Row
 
-DPI = 160
-WIDTH = 6.2
+DPI = 200
+WIDTH = 4.8  # inches: narrow, so that text stays legible on a telephone
 BARS = 30  # groups in a plot, the lowest ones where there are more
-LABEL = 40  # characters of a group's name
+LABEL, HEAD = 34, 12  # characters of a group's name, and those in front of what is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def context_plot(rows: Sequence[Row], theme: Theme) -> bytes:
     Bars are the standard error over the draws. A size that fewer groups reach is drawn apart, since
     its score is of other groups.
     """
-    figure, axes = _figure(theme, 4.0)
+    figure, axes = _figure(theme, 3.9)
     sizes = sorted({r.context for r in rows if r.role == "module" and r.context is not None})
     place = {size: i for i, size in enumerate(sizes)}
     checkpoints = [r for r in rows if r.role == "module"]
@@ -94,7 +94,7 @@ def context_plot(rows: Sequence[Row], theme: Theme) -> bytes:
                 )
         for r in (r for r in rows if r.role == "swapped" and r.source == source):
             axes.errorbar(
-                [place[HEADLINE]],
+                [place[HEADLINE] + 0.07],
                 [r.mean],
                 yerr=[r.error or 0],
                 color=colour,
@@ -125,22 +125,17 @@ def context_plot(rows: Sequence[Row], theme: Theme) -> bytes:
 
 def calibration_plot(rows: Sequence[Row], theme: Theme) -> bytes:
     """Nominal against observed coverage, and predicted against true values, of checkpoints."""
-    figure = Figure(figsize=(WIDTH, 3.7), facecolor=theme.ground, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.1), facecolor=theme.ground, layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         _style(axes, theme)
-    left.plot([40, 100], [40, 100], color=theme.ink, linewidth=1, linestyle=":")
+    places, nominal = range(len(LEVELS)), [float(level) for level in LEVELS]
+    left.plot(places, nominal, color=theme.ink, linewidth=1, linestyle=":")
     right.plot([0, 1], [0, 1], color=theme.ink, linewidth=1, linestyle=":")
     for number, row in enumerate(rows):
         colour = theme.series[number % len(theme.series)]
-        nominal = [float(level) for level in row.levels]
-        left.plot(
-            nominal,
-            [100 * v for v in row.levels.values()],
-            color=colour,
-            marker="o",
-            label=row.predictor,
-        )
+        observed = [100 * row.levels[level] for level in LEVELS]
+        left.plot(places, observed, color=colour, marker="o", markersize=4, label=row.predictor)
         right.plot(
             [mean for mean, *_ in row.reliability],
             [true for _, true, _ in row.reliability],
@@ -148,9 +143,10 @@ def calibration_plot(rows: Sequence[Row], theme: Theme) -> bytes:
             marker="o",
             markersize=4,
         )
-    left.set_xticks([float(level) for level in LEVELS])
+    left.set_xticks(places, list(LEVELS))
     left.set_xlabel("nominal coverage, %")
     left.set_ylabel("true values inside, %")
+    left.set_ylim(-3, 103)
     right.set_xlabel("predicted")
     right.set_ylabel("true, on average")
     right.set_xlim(0, 1)
@@ -162,7 +158,7 @@ def calibration_plot(rows: Sequence[Row], theme: Theme) -> bytes:
 def group_plot(row: Row, none: Row | None, best: Row | None, theme: Theme) -> bytes:
     """A bar for each group, lowest first; marks for no context and for the best baseline."""
     shown = sorted(row.by_group.items(), key=lambda item: item[1])[:BARS][::-1]
-    figure, axes = _figure(theme, 1.3 + 0.27 * len(shown))
+    figure, axes = _figure(theme, 1.4 + 0.24 * len(shown))
     names, places = [name for name, _ in shown], range(len(shown))
     axes.barh(places, [v for _, v in shown], color=theme.series[0], height=0.6, label=row.predictor)
     for other, marker, colour in ((none, "|", theme.ink), (best, "D", theme.series[1])):
@@ -189,11 +185,10 @@ def group_plot(row: Row, none: Row | None, best: Row | None, theme: Theme) -> by
 
 
 def shorten(name: str) -> str:
-    """A name of 40 characters at most, without its middle."""
+    """A name of 34 characters at most, without its middle."""
     if len(name) <= LABEL:
         return name
-    half = (LABEL - 1) // 2
-    return f"{name[: LABEL - 1 - half].rstrip()}…{name[-half:].lstrip()}"
+    return f"{name[:HEAD].rstrip()}…{name[HEAD + 1 - LABEL :].lstrip()}"
 
 
 def _figure(theme: Theme, height: float) -> tuple[Figure, Any]:
@@ -207,13 +202,13 @@ def _style(axes: Any, theme: Theme) -> None:
     axes.set_facecolor(theme.ground)
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.ink, labelsize=9)
+    axes.tick_params(colors=theme.ink, labelsize=8)
     for name, spine in axes.spines.items():
         spine.set_color(theme.grid)
         spine.set_visible(name in ("left", "bottom"))
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(theme.ink)
-        label.set_fontsize(9.5)
+        label.set_fontsize(9)
 
 
 def _legend(figure: Figure, axes: Any, theme: Theme) -> None:
@@ -221,8 +216,10 @@ def _legend(figure: Figure, axes: Any, theme: Theme) -> None:
         *axes.get_legend_handles_labels(),
         loc="outside lower center",
         ncols=2,
+        columnspacing=1.2,
+        handlelength=2.4,
         frameon=False,
-        fontsize=8.5,
+        fontsize=8,
         labelcolor=theme.ink,
     )
 

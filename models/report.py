@@ -111,10 +111,10 @@ READING = {
     "its own choice of questions and with the vectors of larger models.",
 }
 LEGEND = (
-    "B, C: alignment, 1 is perfect. F, X, D: uplift, 0 is a random choice, 1 the best.\n"
+    "B, C: alignment, 1 is perfect. F, X, D: uplift, 0 is random, 1 the best choice.\n"
     "P: accuracy, 0.5 is chance. ± draws: standard error over draws of the context;\n"
     "± groups: over the groups (in D: debates). n: groups. worst: lowest of a group.\n"
-    "90 %: true values inside the intervals. CRPS: error of the predicted law, lower is better.\n"
+    "90 %: true values inside the intervals. CRPS: error of the law, lower is better.\n"
 )
 
 
