@@ -47,7 +47,13 @@ class Contender:
         group = task.swap_group if swap else task.context_group
         context = self.scorer.encode_context(self._items(task.context_corpus, group, items[:size]))
         starts, vectors = self.corpora[task.corpus].starts, self.vectors[task.corpus]
-        return [self.scorer.score(context, vectors[starts[chosen]]) for chosen in task.lists]
+        # A score does not depend on the other candidates, so each response is scored once.
+        found, place = np.unique(task.lists, return_inverse=True)
+        scored = self.scorer.score(context, vectors[starts[found]])
+        return [
+            Scored(*(getattr(scored, name)[at] for name in Scored.__slots__))
+            for at in place.reshape(task.lists.shape)
+        ]
 
     def _items(self, number: int, group: int, chosen: IntArray) -> list[Item]:
         corpus, vectors = self.corpora[number], self.vectors[number]
