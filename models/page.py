@@ -98,17 +98,16 @@ def _lead(card: Card) -> str:
 
 def _overview(rows: Sequence[Row], places: Sequence[tuple[str, str]]) -> str:
     """One line for each regime: no context, 20 items, the best baseline."""
-    head = ("regime", "data", "0 items", f"{HEADLINE} items", "gain", "best baseline")
+    head = ("regime and data", "0 items", f"{HEADLINE} items", "gain", "best baseline")
     lines = []
     for regime, data in places:
         own = [r for r in rows if (r.regime, r.data) == (regime, data)]
-        none, some, gain = (_find(own, "module", n) for n in (0, HEADLINE, None))
+        none, some = (_find(own, "module", n) for n in (0, HEADLINE))
         gain = next((r for r in own if r.role == "gain" and r.source == MODULE), None)
         best = _best(own)
         lines.append(
             (
-                f'<a href="#{_anchor(regime, data)}">{escape(regime)}</a>',
-                escape(data),
+                f'<a href="#{_anchor(regime, data)}">{escape(regime)}</a> {escape(data)}',
                 f"{none.mean:.3f}" if none else "",
                 f"<b>{some.mean:.3f}</b>" if some else "",
                 f"{gain.mean:+.3f}{_error(gain)}" if gain else "",
@@ -116,7 +115,7 @@ def _overview(rows: Sequence[Row], places: Sequence[tuple[str, str]]) -> str:
             )
         )
     return (
-        _table(head, lines)
+        _table(head, lines, kind="overview")
         + '<p class="small">± is the standard error over groups, or over draws of the context '
         "where there is one group.</p>\n"
     )

@@ -132,17 +132,18 @@ def calibration_plot(rows: Sequence[Row], theme: Theme) -> bytes:
     places, nominal = range(len(LEVELS)), [float(level) for level in LEVELS]
     left.plot(places, nominal, color=theme.ink, linewidth=1, linestyle=":")
     right.plot([0, 1], [0, 1], color=theme.ink, linewidth=1, linestyle=":")
-    for number, row in enumerate(rows):
-        colour = theme.series[number % len(theme.series)]
+    sources = list(dict.fromkeys(r.source for r in rows))
+    for row in rows:
+        look = {
+            "color": theme.series[sources.index(row.source) % len(theme.series)],
+            "linestyle": "-" if row.context else "--",
+            "marker": "o",
+            "markersize": 4,
+        }
         observed = [100 * row.levels[level] for level in LEVELS]
-        left.plot(places, observed, color=colour, marker="o", markersize=4, label=row.predictor)
-        right.plot(
-            [mean for mean, *_ in row.reliability],
-            [true for _, true, _ in row.reliability],
-            color=colour,
-            marker="o",
-            markersize=4,
-        )
+        left.plot(places, observed, label=row.predictor, **look)
+        predicted, true, _ = zip(*row.reliability, strict=True) if row.reliability else ((),) * 3
+        right.plot(predicted, true, **look)
     left.set_xticks(places, list(LEVELS))
     left.set_xlabel("nominal coverage, %")
     left.set_ylabel("true values inside, %")
@@ -156,11 +157,22 @@ def calibration_plot(rows: Sequence[Row], theme: Theme) -> bytes:
 
 
 def group_plot(row: Row, none: Row | None, best: Row | None, theme: Theme) -> bytes:
-    """A bar for each group, lowest first; marks for no context and for the best baseline."""
+    """What the context does for each group, lowest first; marks for the best baseline."""
     shown = sorted(row.by_group.items(), key=lambda item: item[1])[:BARS][::-1]
     figure, axes = _figure(theme, 1.4 + 0.24 * len(shown))
     names, places = [name for name, _ in shown], range(len(shown))
-    axes.barh(places, [v for _, v in shown], color=theme.series[0], height=0.6, label=row.predictor)
+    values = [v for _, v in shown]
+    # A bar starts at the score without a context, not at 0, which is off the axis.
+    start = [none.by_group.get(n, v) if none else v for n, v in shown]
+    axes.barh(
+        places,
+        [v - a for a, v in zip(start, values, strict=True)],
+        left=start,
+        color=theme.series[0],
+        alpha=0.45,
+        height=0.5,
+    )
+    axes.scatter(values, places, s=30, color=theme.series[0], label=row.predictor, zorder=5)
     for other, marker, colour in ((none, "|", theme.ink), (best, "D", theme.series[1])):
         if other is not None:
             at = [(i, other.by_group[n]) for i, n in enumerate(names) if n in other.by_group]
@@ -175,10 +187,6 @@ def group_plot(row: Row, none: Row | None, best: Row | None, theme: Theme) -> by
             )
     axes.set_yticks(list(places), [shorten(n) for n in names], fontsize=8)
     axes.set_xlabel(row.unit)
-    values = [v for r in (row, none, best) if r is not None for v in r.by_group.values()]
-    if row.unit != "uplift":
-        low = min(values)
-        axes.set_xlim(max(0.0, low - 0.25 * (1 - low)), 1)
     axes.margins(y=0.02)
     _legend(figure, axes, theme)
     return _png(figure)

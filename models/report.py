@@ -22,13 +22,16 @@ REGIMES = {
     "D": "D, statements of new debates, best of up to 16",
 }
 COLUMNS = ("predictor", "score", "± draws", "± groups", "n", "worst", "90 %", "CRPS", "width")
-NARROW, WIDE = 7, 100  # columns in a terminal of less than 100 characters
+FEWEST = 4  # columns that are shown however narrow a terminal is
+GAP = 2
 
 
-def to_tables(rows: Sequence[Row], *, columns: int = NARROW) -> list[Table]:
-    """One table for each regime and data set, with the first of the columns."""
+def to_tables(rows: Sequence[Row], *, width: int = 80) -> list[Table]:
+    """One table for each regime and data set, with the columns that `width` characters hold."""
     tables = []
     for regime, data in dict.fromkeys((r.regime, r.data) for r in rows):
+        own = [r for r in rows if (r.regime, r.data) == (regime, data)]
+        columns = _fitting([COLUMNS, *(cells(r) for r in own)], width)
         table = Table(
             title=f"{REGIMES[regime]}: {data}",
             title_justify="left",
@@ -39,12 +42,18 @@ def to_tables(rows: Sequence[Row], *, columns: int = NARROW) -> list[Table]:
         )
         for i, column in enumerate(COLUMNS[:columns]):
             table.add_column(column, justify="right" if i else "left", no_wrap=True)
-        for row in rows:
-            if (row.regime, row.data) == (regime, data):
-                bold = "bold" if row.role in ("module", "swapped", "gain") else None
-                table.add_row(*cells(row)[:columns], style=bold)
+        for row in own:
+            bold = "bold" if row.role in ("module", "swapped", "gain") else None
+            table.add_row(*cells(row)[:columns], style=bold)
         tables.append(table)
     return tables
+
+
+def _fitting(lines: Sequence[Sequence[str]], width: int) -> int:
+    """How many of the first columns fit."""
+    widths = [max(map(len, column)) + GAP for column in zip(*lines, strict=True)]
+    fit = [n for n in range(FEWEST, len(widths) + 1) if sum(widths[:n]) - GAP <= width]
+    return max(fit, default=FEWEST)
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -122,6 +131,5 @@ def show(rows: Sequence[Row], card: Card, console: Console) -> None:
     """Print the tables and how to read them."""
     console.print(heading(card), highlight=False)
     console.print(LEGEND, highlight=False)
-    columns = len(COLUMNS) if console.width >= WIDE else NARROW
-    for table in to_tables(rows, columns=columns):
+    for table in to_tables(rows, width=console.width):
         console.print(table)

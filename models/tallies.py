@@ -184,10 +184,11 @@ class Tallies:
         """What the context is worth: paired by seed and by group."""
         seeds = tuple(b - a for a, b in zip(none.seeds, some.seeds, strict=True))
         by_group = {g: v - none.by_group[g] for g, v in some.by_group.items()}
-        prefix = "" if some.predictor.startswith("module") else f"{some.source}, "
+        first = some.predictor.startswith("module, ")
+        name = f"gain from {some.context} context questions"
         return replace(
             some,
-            predictor=f"{prefix}gain from {some.context} context questions",
+            predictor=name if first else f"{some.source}, gain from {some.context}",
             mean=float(np.mean(seeds)),
             error=_error(seeds),
             seeds=seeds,

@@ -65,7 +65,7 @@ def test_both_answer_the_same_tasks(result: Evaluation) -> None:
     found = {(r.regime, r.source, r.role, r.context): r for r in result.rows}
     for regime in "BCFXD":
         gain = found[regime, "second", "gain", 20]
-        assert gain.predictor == "second, gain from 20 context questions"
+        assert gain.predictor == "second, gain from 20"
         one, other = (found[regime, s, "module", 20] for s in ("module", "second"))
         assert one.by_group.keys() == other.by_group.keys()
         assert one.mean != other.mean
