@@ -106,8 +106,9 @@ READING = {
     "score": "Mean over the groups, then over the draws of the context.",
     "± draws": "Standard error over the draws of the context (the seeds). The groups are the same "
     "in each, so it says nothing about other groups.",
-    "± groups": "Standard error over the groups, in D over debates: how far the score may be off "
-    "for groups like these. For the gain it is paired, group by group.",
+    "± groups": "Standard error over the groups (samples of one country count as one, in D the "
+    "groups of one debate): how far the score may be off for others of their sort. For the gain it "
+    "is paired, group by group.",
     "n, worst": "Number of groups, and the lowest score of one.",
     "90 %, width": "Share of true values inside the 90 % intervals, and their mean width.",
     "CRPS": "Error of the whole predicted law; lower is better.",

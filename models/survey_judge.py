@@ -16,7 +16,7 @@ from models.metrics import alignment_js, alignment_wasserstein
 from models.prior import PopulationPrior
 from models.regimes import HEADLINE, SurveyTask
 from models.scorer import Scored
-from models.splits import Part
+from models.splits import Part, population
 from models.tallies import Terms
 
 Reals = NDArray[np.floating]
@@ -107,9 +107,9 @@ class SurveyJudge:
         return found
 
     def label(self, task: SurveyTask) -> tuple[str, str]:
-        """The group, which is its own cluster."""
+        """The group, and its population: a country may stand there with two samples."""
         group = self.corpus.groups[task.group]
-        return group, group
+        return group, population(group)
 
     def _span(self, item: int) -> slice:
         return slice(self.corpus.starts[item], self.corpus.starts[item + 1])

@@ -43,12 +43,12 @@ class Row:
     """One line of the table: a predictor in a regime.
 
     `unit` is alignment (1 is perfect), uplift (0 a random choice, 1 the best one) or accuracy.
-    `error` is the standard error over the seeds, that is of the draw of the contexts; `group_error`
-    that over the groups (in debates: over debates), who are few and the same for each seed.
-    `worst` is the lowest mean of a group. Coverage and width are those of the 90 % intervals;
-    `levels` holds the observed coverage by nominal level in per cent, `reliability` the mean
-    prediction, mean true value and number of values in tenths of the predictions. `crps` is that
-    of the beta law with the predicted mean and std, lower is better.
+    `error` is the standard error over the seeds, that is of the draw of the contexts;
+    `group_error` that over the groups (by population, in debates by debate), who are few and the
+    same for each seed. `worst` is the lowest mean of a group. Coverage and width are those of the
+    90 % intervals; `levels` holds the observed coverage by nominal level in per cent,
+    `reliability` the mean prediction, mean true value and number of values in tenths of the
+    predictions. `crps` is that of the beta law with the predicted mean and std, lower is better.
     """
 
     regime: str
