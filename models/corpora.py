@@ -12,7 +12,7 @@ from models.batches import FloatArray, Kind
 from models.datasets import Corpus, preference_files, read_corpus
 from models.embedders import Embedder, embed_cached
 from models.splits import Split, SplitConfig, split_corpora
-from models.statements import holds_statements, read_statements
+from models.statements import holds_statements, quoted, read_statements
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class Corpora:
     """Corpora with their vectors (N, D) and their splits, in the same order.
 
-    answers: vectors (N, D) of the bare responses of rated corpora, (0, D) for surveys; only an
-    evaluation needs them.
+    answers: vectors (N, D) of the bare responses of rated corpora, (I, D) of the statements that
+    the items of personas quote, (0, D) for surveys; only an evaluation needs them.
     """
 
     corpora: tuple[Corpus, ...]
@@ -50,7 +50,7 @@ def load_corpora(
 
     Each text is embedded once and kept in `cache` (default: the user's cache folder). Pairs that
     are longer than the embedder reads are clipped, and their number is logged. With `answers` the
-    responses of rated corpora are embedded without their prompts too.
+    responses of rated corpora and the statements of personas are embedded on their own too.
     """
     corpora = tuple(_read(p) for p in preference_files(folder))
     place = cache or default_cache()
@@ -71,7 +71,12 @@ def _read(path: Path) -> Corpus:
 
 
 def _bare(corpus: Corpus) -> list[tuple[str, str]]:
-    return [("", response) for _, response in corpus.pairs if corpus.kind is Kind.RATING]
+    """What is said, without the prompt or the question around it."""
+    if corpus.kind is Kind.RATING:
+        return [("", response) for _, response in corpus.pairs]
+    if corpus.statements:
+        return [("", quoted(corpus.pairs[start][0])) for start in corpus.starts[:-1]]
+    return []
 
 
 def _clipped(

@@ -1,7 +1,8 @@
 """The regimes in which a predictor is judged, drawn from the test part of a split.
 
 B: known questions, a new group. C: new questions, a new group. F: rated free text on new prompts,
-for a new group. X: F with survey questions of the same population as context. Seeded.
+for a new group. X: F with survey questions of the same population as context. Seeded. Those of
+personas and debates are in `models.statement_regimes`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ CANDIDATES = 16
 LISTS = 60  # candidate lists of one segment and seed
 TARGETS = 150  # questions of one group and seed
 FEWEST_TARGETS = 5
+HEADLINE = 20  # context items of the baselines, and of the figures that are quoted
+CONTEXTS = (0, 1, 5, 20, 100)
+SIZES = (HEADLINE, CONTEXTS[-1])
 FAIR_TARGETS = 50  # questions left to predict before a context may be as large as wanted
 
 
@@ -63,8 +67,8 @@ def survey_tasks(
     *,
     corpus: int,
     questions: Part,
-    sizes: tuple[int, int],
     seed: int,
+    sizes: tuple[int, int] = SIZES,
     groups: Part = Part.TEST,
 ) -> Iterator[SurveyTask]:
     """Tasks of regime B (questions of the training part) or C (of the test part).
@@ -104,8 +108,8 @@ def rating_tasks(
     splits: Sequence[Split],
     *,
     cross: bool,
-    sizes: tuple[int, int],
     seed: int,
+    sizes: tuple[int, int] = SIZES,
     groups: Part = Part.TEST,
 ) -> Iterator[RatingTask]:
     """Tasks of regime F, or with `cross` of X; `sizes` as in `survey_tasks`.
@@ -113,7 +117,7 @@ def rating_tasks(
     The prompts are those of the same part as the groups.
     """
     for number, (corpus, split) in enumerate(zip(corpora, splits, strict=True)):
-        if corpus.kind is not Kind.RATING:
+        if corpus.kind is not Kind.RATING or corpus.statements:
             continue
         rng = np.random.default_rng([seed, number, cross])
         for group in np.flatnonzero(split.groups == groups):
@@ -142,7 +146,7 @@ def _rating_task(
             return None
         source, name = place
         pool = corpora[source].answered(name)
-        pool = pool[splits[source].items[pool] == Part.TRAIN]
+        pool = pool[_askable(splits[source])[pool]]
     else:
         source, name = number, group
         pool = corpora[number].answered(group)
@@ -151,7 +155,7 @@ def _rating_task(
     if len(pool) < least:
         return None
     chosen = rng.permutation(pool)[: wanted if len(pool) >= wanted else least]
-    swap, swapped = _swap(corpora[source], name, pool, least, rng)
+    swap, swapped = most_different(corpora[source], name, pool, least, rng)
     return RatingTask(number, group, lists, source, name, chosen, swap, swapped)
 
 
@@ -175,10 +179,16 @@ def _lists(
     return np.array(lists, np.int64).reshape(-1, CANDIDATES), used
 
 
+def _askable(split: Split) -> NDArray[np.bool_]:
+    """The survey questions of a context: known ones, or all where the whole file is new."""
+    known = split.items == Part.TRAIN
+    return np.asarray(known if known.any() else ~known)
+
+
 def _same_population(corpora: Sequence[Corpus], number: int, group: int) -> tuple[int, int] | None:
     name = population(corpora[number].groups[group])
     for other, corpus in enumerate(corpora):
-        if corpus.kind is Kind.SHARE:
+        if corpus.kind is Kind.SHARE and not corpus.statements:
             for index, label in enumerate(corpus.groups):
                 if population(label) == name:
                     return other, index
@@ -206,7 +216,7 @@ def _another(
     return other, rng.permutation(np.flatnonzero(there[other] & allowed))[:context]
 
 
-def _swap(
+def most_different(
     corpus: Corpus, group: int, pool: IntArray, context: int, rng: np.random.Generator
 ) -> tuple[int, IntArray]:
     """The group that answered most differently from this one, and as many of its answers."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.batches import Kind
 from models.datasets import Corpus, normalise
 
 PartArray = NDArray[np.int8]
@@ -79,33 +80,62 @@ def split_corpora(corpora: Sequence[Corpus], config: SplitConfig) -> list[Split]
     """One split for each corpus, consistent between them; seeded, whatever the order of files.
 
     Populations of several corpora are dealt out first, so that every part can ask how a context
-    of one kind steers targets of another.
+    of one kind steers targets of another. A debate is held out as a whole, its groups with its
+    statements; a persona with those of its statements that no persona of an earlier part was asked.
     """
     ordered = sorted(corpora, key=lambda c: c.name)
-    people = {c.name: [population(g) for g in c.groups] for c in ordered}
-    texts = {c.name: _question_texts(c) for c in ordered}
+    debates = [c for c in ordered if is_debates(c)]
+    others = [c for c in ordered if not is_debates(c)]
+    people = {c.name: [population(g) for g in c.groups] for c in others}
+    texts = {c.name: question_texts(c) for c in ordered}
     seen = Counter(p for names in people.values() for p in set(names))
     groups: dict[str, Part] = {}
     questions: dict[str, Part] = {}
     for names in ([p for p, n in seen.items() if n > 1], *people.values()):
         _assign(groups, names, config.test_groups, config.validation_groups, config.seed)
+    for c in debates:
+        _assign(
+            questions,
+            texts[c.name],
+            config.test_groups,
+            config.validation_groups,
+            config.seed,
+        )
+    for c in others:
+        if c.statements:
+            _follow(questions, c, texts[c.name], [groups[p] for p in people[c.name]])
     for names in texts.values():
         _assign(questions, names, config.test_questions, config.validation_questions, config.seed)
-    return [_split(c, people[c.name], groups, texts[c.name], questions) for c in corpora]
+    found = []
+    for c in corpora:
+        items = np.array([questions[t] for t in texts[c.name]], np.int8)[c.question]
+        own = [groups[p] for p in people[c.name]] if c.name in people else _of_debates(c, items)
+        found.append(Split(np.array(own, np.int8), items))
+    return found
 
 
-def _split(
-    corpus: Corpus,
-    people: Sequence[str],
-    groups: Mapping[str, Part],
-    texts: Sequence[str],
-    questions: Mapping[str, Part],
-) -> Split:
-    by_question = np.array([questions[t] for t in texts], np.int8)
-    return Split(np.array([groups[p] for p in people], np.int8), by_question[corpus.question])
+def is_debates(corpus: Corpus) -> bool:
+    """Whether a group of the corpus belongs to one debate and answered nothing else."""
+    return corpus.statements and corpus.kind is Kind.RATING
 
 
-def _question_texts(corpus: Corpus) -> list[str]:
+def _of_debates(corpus: Corpus, items: PartArray) -> list[int]:
+    """The part of each group: that of its statements, which are of one debate."""
+    return [int(items[corpus.answered(g)].max(initial=0)) for g in range(len(corpus.groups))]
+
+
+def _follow(
+    questions: dict[str, Part], corpus: Corpus, texts: Sequence[str], parts: Sequence[Part]
+) -> None:
+    """Each statement goes to the earliest part of the personas that were asked it."""
+    for group, part in enumerate(parts):
+        for item in corpus.answered(group):
+            text = texts[corpus.question[item]]
+            questions[text] = min(questions.get(text, part), part)
+
+
+def question_texts(corpus: Corpus) -> list[str]:
+    """The normalised text of each question, by its number."""
     texts = [""] * (int(corpus.question.max()) + 1)
     for item, question in enumerate(corpus.question):
         texts[question] = normalise(corpus.pairs[corpus.starts[item]][0])

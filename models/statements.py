@@ -130,6 +130,11 @@ def debate_corpus(debates: Sequence[Debate], *, name: str = "debates", sha256: s
     )
 
 
+def quoted(question: str) -> str:
+    """The statement that a question of a persona's corpus quotes."""
+    return question[question.index("“") + 1 : question.rindex("”")]
+
+
 def _ask(statement: str) -> tuple[str, tuple[str, str]]:
     """One of the phrasings, always the same for a statement."""
     digest = hashlib.sha256(normalise(statement).encode()).digest()

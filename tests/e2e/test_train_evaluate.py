@@ -93,8 +93,10 @@ def test_evaluation_prints_every_regime_with_its_baselines(
     done = gpo(
         "evaluate", "--data", str(data), "--checkpoint", str(out), "--threads", "1",
         "--cache", str(out.parent / "cache"), "--json", str(figures), "--markdown", str(table),
+        "--compare", str(out), "--report", str(out.parent / "report"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "new" not in done.stderr
     report = json.loads(figures.read_text())
     assert report["checkpoint"]["digest"] == load_card(out).digest
     found = {(r["regime"], r["predictor"]) for r in report["rows"]}
@@ -117,8 +119,65 @@ def test_evaluation_prints_every_regime_with_its_baselines(
     for row in report["rows"]:
         assert len(row["seeds"]) == 3
         assert row["mean"] == pytest.approx(sum(row["seeds"]) / 3)
+        if row["source"] == "club":
+            same = [r for r in report["rows"] if r["source"] == "module"]
+            assert row["seeds"] in [r["seeds"] for r in same]
     assert "CF-ridge" in table.read_text()
     assert "CF-ridge" in done.stdout
+    page = (out.parent / "report" / "index.html").read_text(encoding="utf-8")
+    assert load_card(out).weights_sha256 in page
+    assert json.loads((out.parent / "report" / "report.json").read_text()) == report
+
+
+def statements(folder: Path) -> Path:
+    """Personas and debates of another club, which no training saw."""
+    folder.mkdir()
+    matters = ["pitches", "fees", "coaches", "shirts", "travel", "youth", "lights", "food"]
+    with (folder / "members.jsonl").open("w") as lines:
+        for p, name in enumerate(("A keeper", "A treasurer", "A fan")):
+            said = [
+                f"I, {name.lower()}, count {i} reasons for {matters[i % 8]}." for i in range(28)
+            ]
+            row = {"persona": name, "would_say": said[p % 2 :: 2]}
+            row["would_not_say"] = said[1 - p % 2 :: 2]
+            lines.write(json.dumps(row) + "\n")
+    with (folder / "meetings.jsonl").open("w") as lines:
+        for d in range(2):
+            texts: list[str] = [
+                f"At meeting {d} speaker {i} wants better {matters[i % 8]}." for i in range(30)
+            ]
+            sides = {
+                "players": [i % 8 / 8 for i in range(30)],
+                "fans": [0.9 - i / 40 for i in range(30)],
+            }
+            row = {"debate": f"What should meeting {d} decide?", "statements": texts}
+            row["groups"] = sides
+            lines.write(json.dumps(row) + "\n")
+    return folder
+
+
+def test_files_that_the_training_never_had_are_all_new(trained: tuple[Path, Path, str]) -> None:
+    _, out, _ = trained
+    data, figures = statements(out.parent / "statements"), out.parent / "statements.json"
+    command = [
+        "evaluate", "--data", str(data), "--checkpoint", str(out), "--threads", "1",
+        "--cache", str(out.parent / "cache"), "--json", str(figures),
+    ]  # fmt: skip
+    done = gpo(*command)
+    assert done.returncode == 0, done.stderr
+    assert "meetings, members: not in the training" in done.stderr
+    report = json.loads(figures.read_text())
+    groups = {(r["regime"], r["predictor"]): r["groups"] for r in report["rows"]}
+    for regime, count in (("D", 4), ("P", 3)):
+        assert groups[regime, "in-context ridge"] == count
+        assert groups[regime, "module, 0 context questions"] == count
+        assert groups[regime, "module, 20, swapped context"] == count
+        assert groups[regime, "gain from 20 context questions"] == count
+    done = gpo(*command, "--held-out", "split")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(figures.read_text())
+    found = {(r["regime"], r["groups"]) for r in report["rows"]}
+    assert found == {("P", 1)}  # of three personas one is held out, of two debates none
 
 
 def test_a_checkpoint_and_its_evaluation_are_reproducible(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from episodes_for_tests import write_data
 
-from models.datasets import preference_files, read_corpus
+from models.datasets import Corpus, preference_files, read_corpus
 from models.splits import Part, SplitConfig, population, split_corpora
+from models.statements import Debate, Persona, debate_corpus, persona_corpus
 from models.train_options import parser, split_config
 
 
@@ -74,3 +76,57 @@ def test_the_published_protocol_holds_out_groups_alone(tmp_path: Path, share: fl
         assert (split.groups == Part.TRAIN).sum() == round(20 * share)
         assert (split.groups == Part.VALIDATION).sum() == 1
         assert (split.items == Part.TRAIN).all()
+
+
+def personas(shared: str = "") -> Corpus:
+    found = [
+        Persona(f"person {p}", tuple(f"I like thing {p}-{i}." for i in range(6)), (shared,))
+        for p in range(20)
+    ]
+    return persona_corpus(found if shared else [replace(p, would_not_say=()) for p in found])
+
+
+def debates(count: int = 20) -> Corpus:
+    return debate_corpus(
+        [
+            Debate(
+                f"Should we: build bridge {d}?",
+                tuple(f"Bridge {d} has merit {i}." for i in range(5)),
+                {"walkers": (0.1,) * 5, "drivers": (0.9, None, 0.8, 0.7, 0.6)},
+            )
+            for d in range(count)
+        ]
+    )
+
+
+def test_a_debate_is_held_out_with_its_groups_and_statements() -> None:
+    corpus = debates()
+    (split,) = split_corpora([corpus], SplitConfig())
+    assert (split.groups == Part.TEST).sum() == 8
+    assert (split.groups == Part.VALIDATION).sum() == 4
+    for group in range(len(corpus.groups)):
+        assert set(split.items[corpus.answered(group)].tolist()) == {split.groups[group]}
+
+
+def test_a_persona_is_held_out_with_its_statements() -> None:
+    corpus = personas()
+    (split,) = split_corpora([corpus], SplitConfig())
+    assert (split.groups == Part.TEST).sum() == 4
+    for group in range(len(corpus.groups)):
+        assert set(split.items[corpus.answered(group)].tolist()) == {split.groups[group]}
+
+
+def test_a_statement_of_several_personas_is_not_new_to_any() -> None:
+    corpus = personas("I like what all like.")
+    (split,) = split_corpora([corpus], SplitConfig())
+    shared = [i for i in range(corpus.items) if (~np.isnan(corpus.values[:, 2 * i])).all()]
+    assert split.items[shared].tolist() == [Part.TRAIN]
+
+
+def test_statements_do_not_move_the_split_of_a_survey(tmp_path: Path) -> None:
+    corpora = [read_corpus(p) for p in preference_files(write_data(tmp_path))]
+    alone = split_corpora(corpora, SplitConfig())
+    beside = split_corpora([*corpora, debates(), personas()], SplitConfig())
+    for a, b in zip(alone, beside, strict=False):
+        assert (a.groups == b.groups).all()
+        assert (a.items == b.items).all()
