@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.batches import FloatArray, Item, Kind
+from models.batches import FloatArray, Item
 from models.datasets import Corpus, IntArray
 from models.regimes import RatingTask, SurveyTask
 from models.scorer import GPOScorer, Scored
@@ -23,10 +23,6 @@ class Contender:
     scorer: GPOScorer
     corpora: tuple[Corpus, ...]
     vectors: tuple[FloatArray, ...]
-
-    def half(self, kind: Kind) -> float:
-        """Half width of a 90 % interval in units of the predicted std."""
-        return float(getattr(self.scorer.calibration, kind))
 
     def distributions(self, task: SurveyTask, size: int, *, swap: bool = False) -> list[Scored]:
         """Answers to the targets, from the first `size` context questions.

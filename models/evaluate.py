@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from models.datasets import DataError
 from models.devices import device_argument
 from models.embedders import Embedder, EmbedderError
 from models.evaluation import SEEDS, evaluate
-from models.held_out import HeldOut, hold_out
+from models.held_out import HeldOut, hold_out, without_held_out
 from models.page import ReportError, require_matplotlib, write_report
 from models.paper import with_published
 from models.regimes import CONTEXTS
@@ -101,6 +101,12 @@ def _load(args: argparse.Namespace) -> _Loaded:
         read(embedder, answers=True), scorer.card, held_out=HeldOut(args.held_out)
     )
     rivals, more = load_rivals(args.compare, scorer.card, corpora, vectors, device=args.device)
+    if HeldOut(args.held_out) is not HeldOut.ALL:
+        scorer = without_held_out(scorer, corpora)
+        rivals = [
+            replace(r, scorer=without_held_out(r.scorer, replace(corpora, vectors=r.vectors)))
+            for r in rivals
+        ]
     return _Loaded(scorer, rivals, corpora, notes + more)
 
 

@@ -129,7 +129,7 @@ def _contend(
         scored, who = judge.answers(contender, task, size), _module(contender.name, size)
         terms = judge.terms(task, [s.mean for s in scored])
         tallies.add(who, seed, group, terms, cluster=cluster)
-        tallies.intervals(who, scored, truth, half=contender.half(judge.kind))
+        tallies.intervals(who, scored, truth)
 
 
 def _plain(
@@ -145,7 +145,7 @@ def _plain(
     laws = [_dirichlet(s, strength) for s in judge.answers(contender, task, 0)]
     terms = judge.terms(task, [s.mean for s in laws])
     tallies.add(PLAIN, seed, group, terms, cluster=cluster)
-    tallies.intervals(PLAIN, laws, judge.truth(task), half=LEVELS["90"])
+    tallies.intervals(PLAIN, laws, judge.truth(task))
 
 
 def _module(name: str, size: int) -> Predictor:

@@ -14,6 +14,9 @@ import numpy as np
 from models.checkpoint import Card
 from models.corpora import Corpora
 from models.datasets import Corpus
+from models.domains import build_domains
+from models.prior import PopulationPrior
+from models.scorer import GPOScorer
 from models.splits import (
     Part,
     Split,
@@ -73,6 +76,23 @@ def hold_out(
     if new:
         notes.append(f"{', '.join(c.name for c in new)}: {NEW}")
     return replace(corpora, splits=tuple(splits[c.name] for c in found)), notes
+
+
+def without_held_out(scorer: GPOScorer, corpora: Corpora) -> GPOScorer:
+    """The scorer with a bank that knows nothing of what counts as new.
+
+    A checkpoint serves with the figures of every group and question of its training files, also of
+    those that were held out of its weights; to be measured on them it must not have seen them.
+    """
+    known = [i for i, c in enumerate(corpora.corpora) if _trained(scorer.card, c)]
+    prior = scorer.prior
+    if scorer.card.config.get("bank") != "all" or not known:
+        return scorer
+    if not isinstance(prior, PopulationPrior):
+        return scorer
+    whole = corpora.corpora, corpora.vectors, corpora.splits
+    there, vectors, splits = ([column[i] for i in known] for column in whole)
+    return replace(scorer, prior=build_domains(there, vectors, splits, prior.config)[1])
 
 
 def _trained(card: Card, corpus: Corpus) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batches import FloatArray
-from models.prior import PopulationPrior, cell_kernel, directions, unit
+from models.prior import Cells, PopulationPrior
 
 NOISE = 0.3  # of the residuals; best of .03 to 10 on the validation groups of the US survey
 
@@ -31,14 +31,9 @@ def with_residuals(
     """
     if not context:
         return [np.zeros(len(t)) for t in targets]
-    near, far = _directions(context), _directions(targets)
-    gram = cell_kernel(near, near, prior.config).astype(np.float64)
+    near, far = Cells.of(context), Cells.of(targets)
+    gram = near.kernel(near, prior.config).astype(np.float64)
     values = np.concatenate(list(residuals)).astype(np.float64)
     alpha = np.linalg.solve(gram + noise * np.eye(len(gram)), values)
-    added = cell_kernel(far, near, prior.config) @ alpha
+    added = far.kernel(near, prior.config) @ alpha
     return list(np.split(added, np.cumsum([len(t) for t in targets])[:-1]))
-
-
-def _directions(items: Sequence[FloatArray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    number = np.repeat(np.arange(len(items)), [len(x) for x in items])
-    return directions(unit(np.concatenate(list(items))), number)

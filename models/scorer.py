@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models.batches import FloatArray, Item, Kind, Tokens, collate
-from models.calibration import Calibration
+from models.calibration import NORMAL, Calibration
 from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
 from models.gpo import Output
 from models.networks import (
@@ -42,7 +42,10 @@ class ContextTooLargeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predicted values (n,) with their std and 90 % interval: 0 <= low <= mean <= high <= 1."""
+    """Predicted values (n,) with their std and 90 % interval: 0 <= low <= mean <= high <= 1.
+
+    Both are calibrated: the interval is that of a normal law with this std, cut to [0, 1].
+    """
 
     mean: FloatArray
     std: FloatArray
@@ -181,6 +184,7 @@ class GPOScorer:
                 m = m / m.sum()
             known = item.expected is not None and item.expected.support > 0
             half = s * self.calibration.factor(item.kind, known=known, size=size)
+            s = half / NORMAL
             found.append(Scored(*_float32(m, s, np.maximum(m - half, 0), np.minimum(m + half, 1))))
         return found
 

@@ -80,7 +80,6 @@ class _Tally:
     sums: dict[int, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     laws: list[Scored] = field(default_factory=list)
     truth: list[FloatArray] = field(default_factory=list)
-    halves: list[FloatArray] = field(default_factory=list)
 
     def values(self) -> list[dict[str, float]]:
         """The result of each group, for each seed; a group without headroom is left out."""
@@ -122,16 +121,13 @@ class _Tally:
         mean, std, low, high = (
             np.concatenate([getattr(s, n) for s in self.laws]) for n in Scored.__slots__
         )
-        truth, half = np.concatenate(self.truth), np.concatenate(self.halves)
+        truth = np.concatenate(self.truth)
         off = np.abs(truth - mean)
         return {
             "coverage": coverage(low, high, truth),
             "width": mean_width(low, high),
             "crps": float(crps_beta(mean, std, truth).mean()),
-            "levels": {
-                name: float((off <= half * z / LEVELS["90"] + 1e-6).mean())
-                for name, z in LEVELS.items()
-            },
+            "levels": {name: float((off <= std * z + 1e-6).mean()) for name, z in LEVELS.items()},
             "reliability": reliability(mean, truth),
         }
 
@@ -159,15 +155,12 @@ class Tallies:
         who: Predictor,
         scored: Iterable[Scored],
         truth: Iterable[FloatArray],
-        *,
-        half: float,
     ) -> None:
-        """Add laws and what was true; `half` is the half width of a 90 % interval in std."""
+        """Add laws and what was true."""
         tally = self._of(who)
         for s, t in zip(scored, truth, strict=True):
             tally.laws.append(s)
             tally.truth.append(t)
-            tally.halves.append(s.std * half)
 
     def rows(self, regime: str, data: str, unit: str, *, headline: int) -> list[Row]:
         """A row for each predictor, and what `headline` context items are worth to each module."""

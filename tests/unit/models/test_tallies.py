@@ -85,7 +85,7 @@ def test_coverage_at_every_level_of_a_normal_law() -> None:
     tallies.add(SOME, 0, "a", [(1.0, 1.0)])
     std = np.full(len(mean), 0.05)
     half = 1.6449 * std
-    tallies.intervals(SOME, [Scored(mean, std, mean - half, mean + half)], [truth], half=1.6449)
+    tallies.intervals(SOME, [Scored(mean, std, mean - half, mean + half)], [truth])
     (row,) = rows(tallies)
     for level, observed in row.levels.items():
         assert observed == pytest.approx(float(level) / 100, abs=0.01)
