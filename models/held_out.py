@@ -90,8 +90,8 @@ def without_held_out(scorer: GPOScorer, corpora: Corpora) -> GPOScorer:
         return scorer
     if not isinstance(prior, PopulationPrior):
         return scorer
-    whole = corpora.corpora, corpora.vectors, corpora.splits
-    there, vectors, splits = ([column[i] for i in known] for column in whole)
+    there = [corpora.corpora[i] for i in known]
+    vectors, splits = [corpora.vectors[i] for i in known], [corpora.splits[i] for i in known]
     return replace(scorer, prior=build_domains(there, vectors, splits, prior.config)[1])
 
 

@@ -18,6 +18,7 @@ from models.published import gaussian_loss
 
 SCALES_FASTER = 15.0  # learning rate of the ridge's scales, a dozen numbers, over the network's
 DISTANCE = 0.5  # weight of the distance beside the divergence, which it is the root of
+EASIEST = 0.005  # divergence of the prior below which a batch gains no more weight
 SPREAD = 0.02  # weight of the std's own loss beside that of the mean
 
 
@@ -77,7 +78,11 @@ def training_losses(network: Network, output: Output, targets: Tokens) -> Tensor
             + DISTANCE * distance_losses(output, targets)
             + SPREAD * spread_losses(output, targets)
         )
-        return losses / targets.items.sum().clamp(min=1)
+        count = targets.items.sum().clamp(min=1)
+        # A persona is missed by a hundred times as much as a survey group is, and would be all
+        # that counts.
+        missed = prior_losses(targets).sum() / count
+        return losses / count / torch.sqrt(missed + EASIEST)
     return gaussian_loss(output, targets) / targets.mask.sum().clamp(min=1)
 
 
