@@ -17,6 +17,7 @@ from models.domains import Domain, Mix
 from models.prior import between
 from models.splits import Part, population
 
+SURVEYS = 2.0  # how often a survey is drawn, for each time that another corpus is
 CHOSEN_FIRST = np.array([1.0, 0.0], np.float32)
 
 
@@ -59,8 +60,11 @@ class EpisodeSampler:
 
     def batches(self, size: int) -> Iterator[list[Episode]]:
         """Batches of training episodes, without end."""
+        plain = [d.corpus.kind is Kind.SHARE and not d.corpus.statements for d in self.domains]
+        weights = np.where(plain, SURVEYS, 1.0)
+        weights /= weights.sum()
         while True:
-            domain = self.domains[int(self.rng.integers(len(self.domains)))]
+            domain = self.domains[int(self.rng.choice(len(self.domains), p=weights))]
             yield self.batch(size, domain, self._context_size())
 
     def batch(

@@ -27,6 +27,7 @@ from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
 from models.gpo import GPO
 from models.initial import Initial, load_initial
+from models.leanings import with_leanings
 from models.networks import arch_of
 from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
@@ -164,7 +165,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
     trainer = Trainer(
-        domains,
+        with_leanings(domains, seed=args.seed) if args.leanings else domains,
         initial.network if initial else network_config(args, embedder.dim),
         EpisodeConfig(),
         train_config(args),

@@ -154,6 +154,13 @@ def _add_run(group: Any) -> None:
         "--split-seed", type=int, default=0, help="of what is held out for validation and test (0)"
     )
     group.add_argument(
+        "--no-leanings",
+        dest="leanings",
+        action="store_false",
+        help="train without invented opinion groups over the rated answers, which teach the "
+        "module to follow groups that differ more than the segments of a study do",
+    )
+    group.add_argument(
         "--paper",
         type=float,
         choices=PAPER_SHARES,
