@@ -14,7 +14,7 @@ import numpy as np
 
 from models.batches import Expectation, FloatArray, Item, Kind
 from models.datasets import IntArray
-from models.own_kernel import Ground, foremost
+from models.own_kernel import CELLS, Ground, foremost
 from models.own_questions import Known, Match, Question, Shelves, unit
 from models.prior import Prior
 
@@ -40,12 +40,13 @@ class Row:
 class OwnBank:
     """Groups by id, over a `base` that says what is expected where they say nothing.
 
-    Not thread-safe; one worker owns it. `state` changes with every change of the groups.
+    Not thread-safe; one worker owns it.
     """
 
     def __init__(self, base: Prior) -> None:
         self._base = base
         self._rows: dict[str, Row] = {}
+        self._alike: dict[str, set[int]] = {}
         self._shelves = Shelves()
         self._free: list[int] = []
         self._slots = 0
@@ -55,6 +56,11 @@ class OwnBank:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def cells(self) -> int:
+        """Options and rated responses of all known questions."""
+        return self._shelves.cells
 
     def put(self, group_id: str, items: Sequence[Item], *, content: str = "") -> None:
         """Add a group, or replace its row. What it said twice of a question is averaged.
@@ -77,25 +83,30 @@ class OwnBank:
         rank = hashlib.sha256(group_id.encode()).hexdigest()
         questions = tuple(question for question, _ in answers.values())
         self._rows[group_id] = Row(slot, rank, content, questions)
-        self._changed()
+        self._alike.setdefault(content, set()).add(slot)
+        self._last = None
 
     def remove(self, group_id: str) -> None:
         """Forget a group and all that it alone was asked; an unknown one is forgotten already."""
         row = self._rows.pop(group_id, None)
         if row is None:
             return
+        self._alike[row.content].discard(row.slot)
+        if not self._alike[row.content]:
+            del self._alike[row.content]
+        before = len(self._shelves)
         for question in row.questions:
             self._shelves.withdraw(question, row.slot)
+        if len(self._shelves) < before:
+            self._grounds.clear()
         self._free.append(row.slot)
-        self._changed()
+        self._last = None
 
     def same_as(self, group_id: str | None, content: str) -> frozenset[int]:
         """Slots of the group itself and of every row with this content, however it is called."""
-        return frozenset(
-            row.slot
-            for name, row in self._rows.items()
-            if name == group_id or row.content == content
-        )
+        alike = frozenset(self._alike.get(content, ()))
+        own = self._rows.get(group_id) if group_id is not None else None
+        return alike if own is None else alike | {own.slot}
 
     def prior_for(self, context: Sequence[Item], without: frozenset[int] = frozenset()) -> OwnPrior:
         """What the groups but those in `without` (slots) say to someone with this context."""
@@ -147,10 +158,6 @@ class OwnBank:
         columns[[row.slot for row in rows[:COLUMNS]]] = np.arange(min(len(rows), COLUMNS))
         return columns
 
-    def _changed(self) -> None:
-        self._grounds.clear()
-        self._last = None
-
 
 class OwnPrior:
     """What is expected of one group: the mean of the others, shrunk towards the base.
@@ -167,9 +174,8 @@ class OwnPrior:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory it takes by itself."""
-        ridges = [ridge for ridge in self._ridges.values() if ridge is not None]
-        return self._columns.nbytes + sum(alpha.nbytes for _, alpha in ridges)
+        """About how much memory it takes by itself, once new questions were asked."""
+        return self._columns.nbytes + 4 * (1 + self._width) * min(self._bank.cells, 2 * CELLS)
 
     def expect(self, items: Sequence[Known]) -> list[Expectation]:
         """One expectation for each item."""

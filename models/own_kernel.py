@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.batches import FloatArray
 from models.own_questions import Question, unit
 
-CELLS = 800  # options that a ridge stands on: it costs a cubic solve
+CELLS = 1500  # options that a ridge stands on: it costs a cubic solve
 QUESTION_WIDTH = 1.0  # the widths and the noise are those of the released prior
 OPTION_WIDTH = 0.5
 NOISE = 0.1
@@ -60,7 +60,7 @@ def foremost(questions: Sequence[Question], without: frozenset[int]) -> list[Que
             break
         chosen.append(question)
         cells += len(question.vectors)
-    return chosen
+    return sorted(chosen, key=lambda question: question.rank)
 
 
 def directions(questions: Sequence[FloatArray]) -> Near:

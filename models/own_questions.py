@@ -118,6 +118,11 @@ class Shelves:
     def __len__(self) -> int:
         return sum(len(shelf.questions) for shelf in self._shelves.values())
 
+    @property
+    def cells(self) -> int:
+        """Options of all questions."""
+        return sum(size * len(shelf.questions) for (_, size), shelf in self._shelves.items())
+
     def of(self, kind: Kind) -> list[Question]:
         """All questions of a kind."""
         shelves = [s for (k, _), s in self._shelves.items() if k is kind]
