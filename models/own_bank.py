@@ -71,7 +71,7 @@ class OwnBank:
         slot = self._free.pop() if self._free else self._slots
         self._slots = max(self._slots, slot + 1)
         kept = [item for item in items if item.kind in BANKED]
-        placed = self._shelves.place([(item.kind, unit(item.vectors)) for item in kept])
+        placed = self._shelves.place(_units([(item.kind, item.vectors) for item in kept]))
         answers: dict[int, tuple[Question, list[FloatArray]]] = {}
         for item, match in zip(kept, placed, strict=True):
             if match is not None:
@@ -79,7 +79,8 @@ class OwnBank:
                 said[match.order] = item.values
                 answers.setdefault(id(match.question), (match.question, []))[1].append(said)
         for question, said_often in answers.values():
-            question.answer(slot, np.mean(said_often, axis=0, dtype=np.float32))
+            often = len(said_often) > 1
+            question.answer(slot, np.mean(said_often, 0) if often else said_often[0])
         rank = hashlib.sha256(group_id.encode()).hexdigest()
         questions = tuple(question for question, _ in answers.values())
         self._rows[group_id] = Row(slot, rank, content, questions)
@@ -120,7 +121,7 @@ class OwnBank:
         as the groups of one request are asked the same.
         """
         if self._last is None or not _same(self._last[0], items):
-            flat = [(kind, part) for kind, v in items for part in _parts(kind, unit(v))]
+            flat = [(kind, part) for kind, v in _units(items) for part in _parts(kind, v)]
             found = iter(self._shelves.find(flat))
             matches = [[next(found) for _ in _parts(kind, v)] for kind, v in items]
             self._last = (items, matches, self._base.expect(items))
@@ -272,6 +273,15 @@ def _lifted(kind: Kind, base: Expectation, lift: FloatArray) -> Expectation:
         mean = np.maximum(mean, np.minimum(base.mean, FLOOR))
         mean = mean / mean.sum()
     return Expectation(np.asarray(mean, np.float32), profile, base.support)
+
+
+def _units(items: Sequence[Known]) -> list[Known]:
+    """The same with unit vectors."""
+    if not items:
+        return []
+    rows = unit(np.concatenate([vectors for _, vectors in items]))
+    ends = np.cumsum([len(vectors) for _, vectors in items])[:-1]
+    return [(kind, v) for (kind, _), v in zip(items, np.split(rows, ends), strict=True)]
 
 
 def _parts(kind: Kind, vectors: FloatArray) -> list[FloatArray]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.batches import FloatArray, Kind
 from models.datasets import IntArray
@@ -98,13 +99,19 @@ class Shelf:
         Only those from position `start` on are looked at.
         """
         found: list[Match | None] = [None] * len(asked)
+        best = np.zeros(len(asked))
         here = self._middles[start : len(self.questions)]
         apart = (middles**2).sum(1)[:, None] + (here**2).sum(1) - 2 * middles @ here.T
-        for i, number in np.argwhere(apart <= APART):
-            match = _match(asked[i], self.questions[start + number])
+        near = np.argwhere(apart <= APART)
+        for at in range(0, len(near), CHUNK):
+            part = near[at : at + CHUNK]
+            known = [self.questions[start + number] for number in part[:, 1].tolist()]
+            order, total = _matches(asked[part[:, 0]], known)
             # Of several the nearest, not the first to be registered: processes have to agree.
-            if match is not None and (found[i] is None or _nearer(asked[i], match, found[i])):
-                found[i] = match
+            for row in np.flatnonzero(total > best[part[:, 0]]).tolist():
+                i = part[row, 0]
+                if total[row] > best[i]:
+                    found[i], best[i] = Match(known[row], order[row]), total[row]
         return found
 
 
@@ -185,18 +192,13 @@ def unit(x: FloatArray) -> FloatArray:
     return np.asarray(x / np.maximum(norm, 1e-6), np.float32)
 
 
-def _match(asked: FloatArray, question: Question) -> Match | None:
-    """If the options are exactly those of the question, in any order."""
-    closeness = asked @ question.vectors.T
-    order = closeness.argmax(1)
-    if closeness.max(1).min() < SAME or len(set(order.tolist())) < len(order):
-        return None
-    return Match(question, order)
+def _matches(asked: FloatArray, known: Sequence[Question]) -> tuple[IntArray, NDArray[np.floating]]:
+    """For n pairs of asked (n, k, D) and known: order (n, k) of the options, and sum of cosines.
 
-
-def _nearer(asked: FloatArray, match: Match, other: Match | None) -> bool:
-    return other is None or _total(asked, match) > _total(asked, other)
-
-
-def _total(asked: FloatArray, match: Match) -> float:
-    return float((asked * match.question.vectors[match.order]).sum())
+    The sum is 0 where the options are not exactly the same, in any order.
+    """
+    closeness = asked @ np.stack([question.vectors for question in known]).transpose(0, 2, 1)
+    order, nearest = closeness.argmax(2), closeness.max(2)
+    each_once = (np.sort(order, 1) == np.arange(order.shape[1])).all(1)
+    same = each_once & (nearest.min(1) >= SAME)
+    return order, np.where(same, nearest.sum(1), 0)
