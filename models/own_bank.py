@@ -65,7 +65,7 @@ class OwnBank:
     def put(self, group_id: str, items: Sequence[Item], *, content: str = "") -> None:
         """Add a group, or replace its row. What it said twice of a question is averaged.
 
-        `content` names what the row holds, for `same_as`. Comparisons are left out.
+        `content` names what the row holds, for `same_as`; empty: nothing. Comparisons are left out.
         """
         self.remove(group_id)
         slot = self._free.pop() if self._free else self._slots
@@ -84,7 +84,8 @@ class OwnBank:
         rank = hashlib.sha256(group_id.encode()).hexdigest()
         questions = tuple(question for question, _ in answers.values())
         self._rows[group_id] = Row(slot, rank, content, questions)
-        self._alike.setdefault(content, set()).add(slot)
+        if content:
+            self._alike.setdefault(content, set()).add(slot)
         self._last = None
 
     def remove(self, group_id: str) -> None:
@@ -92,9 +93,10 @@ class OwnBank:
         row = self._rows.pop(group_id, None)
         if row is None:
             return
-        self._alike[row.content].discard(row.slot)
-        if not self._alike[row.content]:
-            del self._alike[row.content]
+        alike = self._alike.get(row.content, set())
+        alike.discard(row.slot)
+        if not alike:
+            self._alike.pop(row.content, None)
         before = len(self._shelves)
         for question in row.questions:
             self._shelves.withdraw(question, row.slot)
