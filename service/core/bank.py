@@ -24,7 +24,10 @@ GROUPS_AT_ONCE = 64
 
 @dataclass(slots=True)
 class _Held:
-    """What the bank has of one tenant; `tag` is None until all of it is in."""
+    """What the bank may have of one tenant; `tag` is None until all of it is in.
+
+    A version of 0 is one that is not known: whatever was being done was broken off.
+    """
 
     tag: str | None = None
     versions: dict[str, int] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class OwnGroups:
         held.tag = roll.tag
 
     async def _read(self, tenant: str, held: _Held, names: Sequence[str]) -> None:
+        # Before anything is put: what is broken off is done again, or taken out.
+        held.versions.update(dict.fromkeys(names, 0))
         found = await asyncio.gather(*(self._one(tenant, name) for name in names))
         groups = [one for one in found if one is not None]
         await self._bank.put([context for _, context in groups])
@@ -103,8 +108,9 @@ class OwnGroups:
             held = self._held[tenant]
             async with held.lock:
                 held.tag = None
-                held.versions.clear()
+                held.versions = dict.fromkeys(held.versions, 0)
                 await self._bank.forget(tenant)
+                held.versions.clear()
             if not held.users and self._held.get(tenant) is held:
                 del self._held[tenant]
 

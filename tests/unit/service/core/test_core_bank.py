@@ -30,10 +30,13 @@ class CountingBanks(TenantBanks):
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker, EvenPrior())
         self.calls: list[tuple[str, ...]] = []
+        self.late: Exception | None = None
 
     async def put(self, contexts: Sequence[Context]) -> None:
         self.calls.append(("put", *sorted(str(c.group_id) for c in contexts)))
         await super().put(contexts)
+        if self.late is not None:
+            raise self.late
 
     async def remove(self, tenant: str, group_ids: Sequence[str]) -> None:
         self.calls.append(("remove", *sorted(group_ids)))
@@ -136,6 +139,17 @@ async def test_what_failed_is_tried_again(bench: Bench) -> None:
             await bench.refresh()
     bench.embedder.fault = None
     assert await bench.refresh() == [("put", "b")]
+
+
+async def test_what_was_broken_off_can_still_be_deleted(bench: Bench) -> None:
+    """The row got in, but the one who brought it never heard so."""
+    await bench.write("a", 0.1)
+    bench.banks.late = ScorerFailed("too late")
+    with pytest.raises(ScorerFailed):
+        await bench.refresh()
+    bench.banks.late = None
+    await bench.store.delete(T, "a")
+    assert await bench.refresh() == [("remove", "a")]
 
 
 async def test_the_bank_of_whoever_asked_longest_ago_is_freed(
