@@ -24,6 +24,11 @@ from service.settings import Settings, SettingsError
 from service.wiring import Parts, build_readiness, open_parts
 
 _GRACE_S = 20
+_BANKS = {
+    "own": "your own groups, without the released figures",
+    "both": "your own groups and the released figures",
+    "none": "none: nothing is expected of a group beforehand",
+}
 _LANGUAGES = {"en": "English"}
 _PASSWORD = re.compile(r"(://[^/@\s,]*?:)[^/\s,]+@")
 
@@ -132,6 +137,7 @@ def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> 
         f"  generator  {generator}",
         f"  scorer     {parts.scorer.model} from {settings.checkpoint}",
         f"  embedder   {embedder_label(parts.embedder.identity)} ({settings.embedder})",
+        *([] if settings.bank == "released" else [f"  bank       {_BANKS[settings.bank]}"]),
         *_languages(parts.embedder.identity),
     ]
 

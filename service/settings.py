@@ -59,6 +59,18 @@ class Settings(BaseSettings):
     checkpoint: Path = Field(
         RELEASED / "minilm", description="Folder of the GPO checkpoint (safetensors and card)."
     )
+    bank: Literal["released", "own", "both", "none"] = Field(
+        "released",
+        description="Whose answers tell what to expect of a group: the public surveys that ship "
+        "with the checkpoint (released), your other groups (own), both, or none. A group never "
+        "sees its own answers, and never those of another tenant.",
+    )
+    bank_preferences: int = Field(
+        200_000,
+        ge=1,
+        description="Most preferences of one tenant's groups in its bank (GPO_BANK=own or both). "
+        "Of more groups than fit, a fixed sample is taken by a hash of their ids.",
+    )
     device: str = Field("auto", description="Torch device: auto | cpu | cuda | cuda:N.")
     context_cache_mb: int = Field(
         256, ge=1, description="Bytes for cached context keys and values, in MB."
@@ -121,6 +133,11 @@ class Settings(BaseSettings):
     def generator_urls(self) -> tuple[str, ...]:
         """The base URLs of the vLLM servers."""
         return tuple(u.strip().rstrip("/") for u in (self.generator_url or "").split(",") if u)
+
+    @property
+    def uses_own_groups(self) -> bool:
+        """Whether a tenant's groups tell what to expect of each other."""
+        return self.bank in ("own", "both")
 
     @property
     def bundled_model(self) -> Path:

@@ -12,11 +12,12 @@ from importlib.metadata import version
 
 from service.api.deps import About, UseCases
 from service.core.admission import Admission
+from service.core.bank import BankedScorer, OwnGroups
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
 from service.core.health import Readiness
 from service.core.limits import Limits
-from service.core.ports import Embedder, Generator, GroupStore, Scorer
+from service.core.ports import Bank, Embedder, Generator, GroupStore, Scorer
 from service.core.predict import Predict
 from service.core.score import Score
 from service.core.steer import Steer
@@ -25,12 +26,13 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the service stands on, behind its ports."""
+    """What the service stands on, behind its ports; `bank` where own groups count."""
 
     store: GroupStore
     generator: Generator
     embedder: Embedder
     scorer: Scorer
+    bank: Bank | None = None
 
 
 @asynccontextmanager
@@ -50,7 +52,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(embedder.close)
         generator = open_generator(settings)
         stack.push_async_callback(generator.close)
-        yield Parts(store=store, generator=generator, embedder=embedder, scorer=scorer)
+        yield Parts(store, generator, embedder, scorer, scorer.banks)
 
 
 def build_readiness(parts: Parts) -> Readiness:
@@ -80,15 +82,21 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         timeout_s=settings.max_timeout_s,
     )
     contexts = Contexts(parts.store, parts.embedder, limits)
+    scorer = parts.scorer
+    if parts.bank is not None:
+        own = OwnGroups(
+            parts.store, contexts, parts.bank, most_preferences=settings.bank_preferences
+        )
+        scorer = BankedScorer(scorer, own)
     return UseCases(
         groups=Groups(parts.store, parts.embedder, limits),
-        predict=Predict(contexts, parts.embedder, parts.scorer, limits),
-        score=Score(contexts, parts.embedder, parts.scorer, limits),
+        predict=Predict(contexts, parts.embedder, scorer, limits),
+        score=Score(contexts, parts.embedder, scorer, limits),
         steer=Steer(
             contexts=contexts,
             generator=parts.generator,
             embedder=parts.embedder,
-            scorer=parts.scorer,
+            scorer=scorer,
             admission=Admission(settings.max_candidates_in_flight),
             limits=limits,
             system_prompt=settings.system_prompt,

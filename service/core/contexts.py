@@ -33,6 +33,8 @@ from service.core.preferences import check_size
 from service.core.texts import check_fits, place_preferences
 
 _LOG = logging.getLogger(__name__)
+# Up to this many preferences an answer is prepared faster than it is handed to a thread.
+_FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +107,22 @@ class Contexts:
         if target.preferences is not None:
             return [await self._inline(tenant, target.preferences)]
         groups = await asyncio.gather(*(self._store.get(tenant, i) for i in target.group_ids))
-        return [await self._stored(tenant, group) for group in groups]
+        return [await self.of(tenant, group) for group in groups]
 
     async def _inline(self, tenant: str, preferences: tuple[Preference, ...]) -> GroupContext:
         check_size(preferences, at="/preferences", limits=self._limits)
         placed = place_preferences(preferences, at="/preferences")
         await check_fits(placed, self._embedder, self._limits)
         vectors = await self._embed([(p.prompt, p.response) for p in placed])
-        context = self._context(tenant, preferences, vectors)
+        context = await self._context(tenant, None, preferences, vectors)
         return GroupContext(None, None, None, preferences, context)
 
-    async def _stored(self, tenant: str, group: Group) -> GroupContext:
+    async def of(self, tenant: str, group: Group) -> GroupContext:
+        """A stored group with its embedded context."""
         lock = self._locks.setdefault((tenant, group.id, group.version), asyncio.Lock())
         async with lock:
             vectors = await self._vectors(tenant, group)
-        context = self._context(tenant, group.preferences, vectors)
+        context = await self._context(tenant, group.id, group.preferences, vectors)
         return GroupContext(group.id, group.version, group.description, group.preferences, context)
 
     async def _vectors(self, tenant: str, group: Group) -> FloatArray:
@@ -147,20 +150,20 @@ class Contexts:
             return np.zeros((0, self._embedder.identity.dim), dtype=np.float32)
         return await embed_finite(self._embedder, pairs)
 
-    def _context(
-        self, tenant: str, preferences: tuple[Preference, ...], vectors: FloatArray
+    async def _context(
+        self,
+        tenant: str,
+        group_id: str | None,
+        preferences: tuple[Preference, ...],
+        vectors: FloatArray,
     ) -> Context:
-        items: list[ContextItem] = []
-        start = 0
-        for preference in preferences:
-            stop = start + len(preference.responses)
-            values = np.asarray(preference.values, dtype=np.float32)
-            items.append(
-                ContextItem(preference.kind, vectors[start:stop], values, preference.weight)
-            )
-            start = stop
-        digest = _digest(tenant, self._embedder.identity.digest, preferences)
-        return Context(digest, tuple(items))
+        def build() -> Context:
+            digest = _digest(tenant, self._embedder.identity.digest, preferences)
+            return Context(digest, _items(preferences, vectors), tenant, group_id)
+
+        if len(preferences) <= _FEW:
+            return build()
+        return await asyncio.to_thread(build)
 
 
 def clip_all(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -176,7 +179,22 @@ async def embed_finite(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> 
     return vectors
 
 
+def _items(preferences: Sequence[Preference], vectors: FloatArray) -> tuple[ContextItem, ...]:
+    items: list[ContextItem] = []
+    start = 0
+    for preference in preferences:
+        stop = start + len(preference.responses)
+        values = np.asarray(preference.values, dtype=np.float32)
+        items.append(ContextItem(preference.kind, vectors[start:stop], values, preference.weight))
+        start = stop
+    return tuple(items)
+
+
 def _digest(tenant: str, embedder_digest: str, preferences: Sequence[Preference]) -> str:
-    content = [[p.kind, p.prompt, list(p.responses), list(p.values), p.weight] for p in preferences]
+    """The same for the same preferences in any order, and their options in any order."""
+    content = sorted(
+        json.dumps([p.kind, p.prompt, sorted(zip(p.responses, p.values, strict=True)), p.weight])
+        for p in preferences
+    )
     text = json.dumps([tenant, embedder_digest, content], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -171,6 +171,22 @@ class GroupPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RollEntry:
+    """One group in a roll: its newest version and how many preferences it has."""
+
+    version: int
+    preferences: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Every group of a tenant by its id, as of the moment that `tag` names."""
+
+    tag: str
+    groups: Mapping[str, RollEntry]
+
+
+@dataclass(frozen=True, slots=True)
 class ContextItem:
     """One preference as the scorer sees it: vectors (k, D) float32, values (k,) in [0, 1]."""
 
@@ -182,10 +198,16 @@ class ContextItem:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A group's few-shot context. Equal `digest` means equal content: it is the cache key."""
+    """A group's few-shot context. Equal `digest` means equal content: it is the cache key.
+
+    `tenant` and `group_id` (None for preferences sent inline) say whose it is, for the bank of
+    the tenant's own groups.
+    """
 
     digest: str
     items: tuple[ContextItem, ...]
+    tenant: str = DEFAULT_TENANT
+    group_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from service.core.domain import (
     Prediction,
     Preference,
     Prompt,
+    Roll,
     SamplingParams,
     Scores,
 )
@@ -96,6 +97,16 @@ class GroupStore(Protocol):
     async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
         """Remove a group and everything derived from it. Raises GroupNotFound, VersionMismatch."""
 
+    async def tag(self, tenant: str) -> str:
+        """Names the state of the tenant's groups; empty before the first write.
+
+        Every write that changes a group changes it too, in the same transaction, to a value that
+        it never had: who has seen an equal tag before has seen these groups.
+        """
+
+    async def roll(self, tenant: str) -> Roll:
+        """Every group of the tenant with its version, and the tag, as of one instant."""
+
     async def get_vectors(
         self, tenant: str, group_id: str, version: int, embedder_digest: str
     ) -> FloatArray | None:
@@ -163,6 +174,23 @@ class Embedder(Protocol):
 
     async def close(self) -> None:
         """Release the model; the scorer that was opened with it stops too."""
+
+
+class Bank(Protocol):
+    """What the scorer keeps of each tenant's own groups, beside the checkpoint.
+
+    A context is answered from the rows of its own tenant, less those of its own group and those
+    of equal content.
+    """
+
+    async def put(self, contexts: Sequence[Context]) -> None:
+        """Add stored groups, or replace their rows. Raises ScorerFailed, Overloaded."""
+
+    async def remove(self, tenant: str, group_ids: Sequence[str]) -> None:
+        """Forget groups; what they said takes part in no answer from here on."""
+
+    async def forget(self, tenant: str) -> None:
+        """Free the memory of a tenant's rows."""
 
 
 class Scorer(Protocol):

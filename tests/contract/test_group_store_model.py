@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.adapters.stores.redis_store import RedisStore
 from service.adapters.stores.sqlite_store import SqliteStore
-from service.core.domain import GroupDraft, Preference
+from service.core.domain import GroupDraft, Preference, RollEntry
 from service.core.errors import (
     GpoServeError,
     GroupExists,
@@ -121,8 +121,10 @@ def outcome_of(model: Model, step: Any) -> Any:
 
 
 async def replay(store: GroupStore, tenant: str, history: list[Any]) -> None:
-    model = Model()
+    model, tag, tags = Model(), "", {""}
+    assert await store.tag(tenant) == tag
     for step in history:
+        before = {**model.last}, {**model.groups}
         expected = outcome_of(model, step)
         try:
             actual = await do(store, tenant, step)
@@ -133,6 +135,15 @@ async def replay(store: GroupStore, tenant: str, history: list[Any]) -> None:
         listed = {g.id: (g.version, g.preferences) for g in page.groups}
         assert listed == dict(sorted(model.groups.items()))
         assert list(listed) == sorted(model.groups)
+        roll = await store.roll(tenant)
+        assert roll.groups == {i: RollEntry(v, len(p)) for i, (v, p) in model.groups.items()}
+        assert roll.tag == await store.tag(tenant)
+        if (model.last, model.groups) == before:
+            assert roll.tag == tag
+        else:
+            assert roll.tag not in tags
+        tag = roll.tag
+        tags.add(tag)
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -65,14 +65,14 @@ async def test_only_what_can_be_made_again_expires(
     await store.put_vectors("a}b", "g", group.version, "d", np.ones((9, 4), np.float32))
     keys = {name.decode(): client.pttl(name) for name in client.keys("gpo:{*")}
     assert {name.split(":", 2)[2] for name in keys} == {
-        "index", "versions", "group:g", "preferences:g", "vectors:g", "idempotency:k",
+        "index", "versions", "tag", "group:g", "preferences:g", "vectors:g", "idempotency:k",
     }  # fmt: skip
     assert {name[name.index("{") : name.index("}") + 1] for name in keys} == {"{a%7Db}"}
     expiring = {name.split(":", 2)[2] for name, ttl in keys.items() if ttl > 0}
     assert expiring == {"vectors:g", "idempotency:k"}
     await store.delete("a}b", "g")
     left = {name.decode().split(":", 2)[2] for name in client.keys("gpo:{*")}
-    assert left == {"versions", "idempotency:k"}
+    assert left == {"versions", "tag", "idempotency:k"}
 
 
 async def test_full_memory_evicts_vectors_and_never_groups(
@@ -112,6 +112,22 @@ async def test_full_memory_refuses_a_write_as_a_whole(
             await store.get(T, "h")
         client.config_set("maxmemory", 0)
     assert (await store.append(T, "g", many, max_preferences=999)).version == 2
+    await store.close()
+
+
+async def test_a_group_can_be_deleted_when_memory_is_full(
+    start_server: Callable[..., RedisServer],
+) -> None:
+    server = start_server("--maxmemory-policy", "noeviction")
+    store = RedisStore(server.url, timeout_s=20.0)
+    await store.create(T, "g", DRAFT, embedder=E)
+    tag = await store.tag(T)
+    with sync_redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", 1)
+        await store.delete(T, "g")
+        roll = await store.roll(T)
+    assert roll.groups == {}
+    assert roll.tag not in ("", tag)
     await store.close()
 
 

@@ -20,9 +20,10 @@ import pytest
 from fixtures import store_worker
 from fixtures.groups import DRAFT, PLAIN, RATING, numbered
 
-from service.adapters.stores import sqlite_database
+from service.adapters.stores import codec, sqlite_database
 from service.adapters.stores.open import open_store
 from service.adapters.stores.sqlite_store import SqliteStore
+from service.core.domain import Roll, RollEntry
 from service.core.errors import GroupNotFound, StoreUnavailable
 from service.core.ports import Idempotency
 
@@ -308,6 +309,24 @@ async def test_a_migration_keeps_the_groups(path: Path, monkeypatch: pytest.Monk
     version, names = schema_of(path)
     assert version == now + 1
     assert "extra" in names
+
+
+async def test_a_file_without_tags_gets_them(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_database, "MIGRATIONS", sqlite_database.MIGRATIONS[:1])
+        await SqliteStore(path).close()
+        with sqlite3.connect(path) as conn:
+            conn.execute(
+                "INSERT INTO groups VALUES (1, ?, 'old', 1, ?, ?, ?)",
+                (T, codec.encode_head(DRAFT, embedder=E), codec.now(), codec.now()),
+            )
+        conn.close()
+    store = SqliteStore(path)
+    assert await store.roll(T) == Roll("", {"old": RollEntry(1, 0)})
+    await store.delete(T, "old")
+    roll = await store.roll(T)
+    assert (bool(roll.tag), roll.groups) == (True, {})
+    await store.close()
 
 
 async def test_a_migration_that_fails_is_undone(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from models.checkpoint import Card, CheckpointError
 from models.devices import find_device
 from models.embedders import Embedder, EmbedderError, load_embedder
+from models.networks import RESIDUAL
+from models.published import EvenPrior
 from models.scorer import load_scorer
+from service.adapters.scoring.banks import TenantBanks
 from service.adapters.scoring.embedding import CachingEmbedder
 from service.adapters.scoring.scoring import ModuleScorer
 from service.adapters.scoring.worker import Worker
@@ -29,11 +32,30 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
     except EmbedderError as exc:
         raise SettingsError(f"GPO_EMBEDDER: {exc}") from exc
     check_fit(module.card, model, settings)
+    check_bank(module.card, settings)
     worker = Worker()
+    base = module.prior if settings.bank in ("released", "both") else EvenPrior()
+    scorer = ModuleScorer(
+        module,
+        worker,
+        cache_bytes=settings.context_cache_mb * MB,
+        prior=base,
+        banks=TenantBanks(worker, base) if settings.uses_own_groups else None,
+    )
     return (
         CachingEmbedder(model, worker, cache_bytes=settings.embedding_cache_mb * MB),
-        ModuleScorer(module, worker, cache_bytes=settings.context_cache_mb * MB),
+        scorer,
     )
+
+
+def check_bank(card: Card, settings: Settings) -> None:
+    """A module without a prior has no use for a bank. Raises SettingsError."""
+    if card.arch != RESIDUAL and settings.uses_own_groups:
+        raise SettingsError(
+            f"GPO_BANK={settings.bank} needs a checkpoint that reads a bank, and "
+            f"GPO_CHECKPOINT={settings.checkpoint} has the architecture {card.arch}; "
+            "set GPO_BANK=released"
+        )
 
 
 def check_fit(card: Card, model: Embedder, settings: Settings) -> None:

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.batches import Item
-from models.batches import Kind as ItemKind
 from models.networks import Encoded
+from models.own_bank import OwnPrior
+from models.prior import Prior
 from models.scorer import ContextTooLargeError, GPOScorer
+from service.adapters.scoring.banks import TenantBanks, items_of
 from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context, FloatArray, Prediction, Scores
@@ -33,9 +34,18 @@ class _Job:
     contexts: Sequence[Context]
     targets: Sequence[FloatArray]
 
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An encoded context, and what is expected for its group in place of the released prior."""
+
+    encoded: Encoded
+    prior: Prior | None
+
     @property
-    def digests(self) -> tuple[str, ...]:
-        return tuple(context.digest for context in self.contexts)
+    def nbytes(self) -> int:
+        own = self.prior.nbytes if isinstance(self.prior, OwnPrior) else 0
+        return self.encoded.nbytes + own
 
 
 class ModuleScorer:
@@ -44,10 +54,21 @@ class ModuleScorer:
     Targets are independent of each other, so requests on the same contexts run as one.
     """
 
-    def __init__(self, module: GPOScorer, worker: Worker, *, cache_bytes: int) -> None:
+    def __init__(
+        self,
+        module: GPOScorer,
+        worker: Worker,
+        *,
+        cache_bytes: int,
+        prior: Prior | None = None,
+        banks: TenantBanks | None = None,
+    ) -> None:
+        """`prior` takes the place of the released one; `banks` that of both."""
         self._module = module
         self._worker = worker
-        self.cache: ByteLRU[Encoded] = ByteLRU(cache_bytes)
+        self._prior = prior
+        self.banks = banks
+        self.cache: ByteLRU[_Ready] = ByteLRU(cache_bytes)
 
     @property
     def model(self) -> str:
@@ -86,10 +107,11 @@ class ModuleScorer:
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
 
-        def run(encoded: list[Encoded], questions: list[FloatArray]) -> list[list[Prediction]]:
+        def run(ready: list[_Ready], questions: list[FloatArray]) -> list[list[Prediction]]:
+            encoded = [r.encoded for r in ready]
             return [
                 [Prediction(p.mean, p.std, p.low, p.high) for p in row]
-                for row in self._module.predict_many(encoded, questions)
+                for row in self._module.predict_many(encoded, questions, priors=_priors(ready))
             ]
 
         return self._merged(jobs, run)
@@ -97,10 +119,11 @@ class ModuleScorer:
     def _score_batch(self, jobs: list[_Job]) -> list[list[list[Scores]]]:
         """In the worker's thread: (job, context, 1)."""
 
-        def run(encoded: list[Encoded], lists: list[FloatArray]) -> list[list[Scores]]:
+        def run(ready: list[_Ready], lists: list[FloatArray]) -> list[list[Scores]]:
             ends = np.cumsum([len(vectors) for vectors in lists])[:-1]
+            encoded, together = [r.encoded for r in ready], np.concatenate(lists)
             rows: list[list[Scores]] = []
-            for found in self._module.score_many(encoded, np.concatenate(lists)):
+            for found in self._module.score_many(encoded, together, priors=_priors(ready)):
                 arrays = (found.mean, found.std, found.low, found.high)
                 parts = [np.split(array, ends) for array in arrays]
                 rows.append([Scores(*part) for part in zip(*parts, strict=True)])
@@ -111,17 +134,17 @@ class ModuleScorer:
     def _merged(
         self,
         jobs: list[_Job],
-        run: Callable[[list[Encoded], list[FloatArray]], list[list[R]]],
+        run: Callable[[list[_Ready], list[FloatArray]], list[list[R]]],
     ) -> list[list[list[R]]]:
         """Run the jobs that share their contexts as one; results in the order of the jobs."""
         by_contexts: dict[tuple[str, ...], list[int]] = {}
         for i, job in enumerate(jobs):
-            by_contexts.setdefault(job.digests, []).append(i)
+            by_contexts.setdefault(tuple(map(self._key, job.contexts)), []).append(i)
         results: list[list[list[R]]] = [[] for _ in jobs]
         for members in by_contexts.values():
-            encoded = [self._encoded(context) for context in jobs[members[0]].contexts]
+            ready = [self._ready(context) for context in jobs[members[0]].contexts]
             targets = [vectors for i in members for vectors in jobs[i].targets]
-            rows = run(encoded, targets) if targets else [[] for _ in encoded]
+            rows = run(ready, targets) if targets else [[] for _ in ready]
             start = 0
             for i in members:
                 stop = start + len(jobs[i].targets)
@@ -129,19 +152,26 @@ class ModuleScorer:
                 start = stop
         return results
 
-    def _encoded(self, context: Context) -> Encoded:
-        encoded = self.cache.get(context.digest)
-        if encoded is None:
-            items = [
-                Item(ItemKind(item.kind.value), item.vectors, item.values, item.weight)
-                for item in context.items
-            ]
+    def _key(self, context: Context) -> str:
+        return context.digest if self.banks is None else self.banks.key(context)
+
+    def _ready(self, context: Context) -> _Ready:
+        key = self._key(context)
+        ready = self.cache.get(key)
+        if ready is None:
+            items = items_of(context)
+            prior = self._prior if self.banks is None else self.banks.prior(context, items)
             try:
-                encoded = self._module.encode_context(items)
+                ready = _Ready(self._module.encode_context(items, prior=prior), prior)
             except ContextTooLargeError as exc:
                 raise InputTooLarge([FieldError("", str(exc))]) from exc
-            self.cache.put(context.digest, encoded, encoded.nbytes)
-        return encoded
+            self.cache.put(key, ready, ready.nbytes)
+        return ready
+
+
+def _priors(ready: Sequence[_Ready]) -> list[Prior] | None:
+    """One for each context, or None for the released prior."""
+    return [r.prior for r in ready if r.prior is not None] or None
 
 
 def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:

@@ -6,6 +6,7 @@ Shared by every store; knows no database. What goes in comes out equal, floats t
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +53,15 @@ class VectorRecord:
 def now() -> str:
     """The time in UTC as it is stored."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def new_tag() -> str:
+    """A name for a state of a tenant's groups.
+
+    Random, not counted: a count that a restored backup or a failover sets back would come to
+    the same number again with other groups.
+    """
+    return uuid.uuid4().hex
 
 
 def _dumps(value: Any) -> str:

@@ -7,6 +7,7 @@ write alone, so a script is refused as a whole or runs to its end.
 Keys of one tenant, all under one hash tag:
     gpo:{tenant}:index               sorted set of ids, every score 0
     gpo:{tenant}:versions            hash: id -> last version given out; outlives the group
+    gpo:{tenant}:tag                 string: the state of all groups, another with every write
     gpo:{tenant}:group:ID            hash: version, head, created_at, updated_at
     gpo:{tenant}:preferences:ID      list of JSON preferences
     gpo:{tenant}:vectors:ID          hash: version, digest, rows, dim, data; expires
@@ -24,14 +25,14 @@ local function push(key, first)
 end
 """
 
-# KEYS: group, preferences, vectors, versions, index[, idempotency]
-# ARGV: id, 'create' | 'put' | 'put-new', version to match or '', now, head,
+# KEYS: group, preferences, vectors, versions, tag, index[, idempotency]
+# ARGV: id, 'create' | 'put' | 'put-new', version to match or '', now, head, new tag,
 #       payload digest, idempotency TTL in ms, preferences…
 WRITE = (
     _PUSH
     + """
-local group, preferences, vectors, versions, index, seen = unpack(KEYS)
-local id, mode, match, now, head, digest, ttl = unpack(ARGV, 1, 7)
+local group, preferences, vectors, versions, tag, index, seen = unpack(KEYS)
+local id, mode, match, now, head, new_tag, digest, ttl = unpack(ARGV, 1, 8)
 if seen then
   local old = redis.call('HMGET', seen, 'digest', 'id', 'version', 'head', 'preferences',
                          'created_at')
@@ -48,31 +49,32 @@ local created = now
 if current then created = redis.call('HGET', group, 'created_at') end
 redis.call('HSET', group, 'version', version, 'head', head,
            'created_at', created, 'updated_at', now)
+redis.call('SET', tag, new_tag)
 redis.call('DEL', preferences, vectors)
-push(preferences, 8)
+push(preferences, 9)
 redis.call('ZADD', index, 0, id)
 if seen then
   redis.call('HSET', seen, 'digest', digest, 'id', id, 'version', version, 'head', head,
-             'preferences', '[' .. table.concat(ARGV, ',', 8) .. ']', 'created_at', now)
+             'preferences', '[' .. table.concat(ARGV, ',', 9) .. ']', 'created_at', now)
   redis.call('PEXPIRE', seen, ttl)
 end
 return {current and 'replaced' or 'created', version, created}
 """
 )
 
-# KEYS: group, preferences, vectors, versions
+# KEYS: group, preferences, vectors, versions, tag
 # ARGV: id, version to match or '', most preferences, most pairs held before or '', now,
-#       preferences…
+#       new tag, preferences…
 APPEND = (
     _PUSH
     + """
-local group, preferences, vectors, versions = unpack(KEYS)
-local id, match, most, room, now = unpack(ARGV, 1, 5)
+local group, preferences, vectors, versions, tag = unpack(KEYS)
+local id, match, most, room, now, new_tag = unpack(ARGV, 1, 6)
 local current = redis.call('HGET', group, 'version')
 if not current then return {'missing'} end
 if match ~= '' and match ~= current then return {'mismatch', current} end
 local held = redis.call('LLEN', preferences)
-if held + #ARGV - 5 > tonumber(most) then return {'too_many', held} end
+if held + #ARGV - 6 > tonumber(most) then return {'too_many', held} end
 if room ~= '' then
   local pairs_held = 0
   for _, text in ipairs(redis.call('LRANGE', preferences, 0, -1)) do
@@ -84,8 +86,9 @@ end
 
 local version = redis.call('HINCRBY', versions, id, 1)
 redis.call('HSET', group, 'version', version, 'updated_at', now)
+redis.call('SET', tag, new_tag)
 redis.call('DEL', vectors)
-push(preferences, 6)
+push(preferences, 7)
 local row = redis.call('HMGET', group, 'version', 'head', 'created_at', 'updated_at')
 return {'appended', row[1], row[2], row[3], row[4], redis.call('LRANGE', preferences, 0, -1)}
 """
@@ -106,17 +109,31 @@ end
 return found
 """
 
-# KEYS: group, preferences, vectors, index
-# ARGV: id, version to match or ''
+# KEYS: group, preferences, vectors, index, tag
+# ARGV: id, version to match or '', new tag
+# DEL comes first: a group can be deleted when memory is full.
 DELETE = """
-local group, preferences, vectors, index = unpack(KEYS)
-local id, match = unpack(ARGV)
+local group, preferences, vectors, index, tag = unpack(KEYS)
+local id, match, new_tag = unpack(ARGV)
 local current = redis.call('HGET', group, 'version')
 if not current then return {'missing'} end
 if match ~= '' and match ~= current then return {'mismatch', current} end
 redis.call('DEL', group, preferences, vectors)
 redis.call('ZREM', index, id)
+redis.call('SET', tag, new_tag)
 return {'deleted'}
+"""
+
+# KEYS: index, tag, the keys of a group and of preferences up to their ids
+ROLL = """
+local index, tag, group, preferences = unpack(KEYS)
+local rows = {redis.call('GET', tag) or ''}
+for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  rows[#rows + 1] = id
+  rows[#rows + 1] = redis.call('HGET', group .. id, 'version')
+  rows[#rows + 1] = redis.call('LLEN', preferences .. id)
+end
+return rows
 """
 
 # KEYS: group, vectors

@@ -5,6 +5,7 @@ Every change is one Lua script (`redis_scripts`), so it is atomic and never done
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,8 @@ from service.core.domain import (
     GroupDraft,
     GroupPage,
     Preference,
+    Roll,
+    RollEntry,
     context_tokens_of,
 )
 from service.core.errors import GroupExists, GroupNotFound
@@ -29,6 +32,8 @@ _VECTORS_TTL_MS = 6 * 3_600_000
 # Redis serves one command at a time; a value above this would hold up everyone else's.
 _VECTORS_MAX_BYTES = 32 * 1024 * 1024
 _GROUPS_PER_READ = 20
+# Up to this many are decoded faster than they are handed to a thread.
+_FEW_PREFERENCES = 100
 
 
 class RedisStore:
@@ -82,7 +87,7 @@ class RedisStore:
         idempotency: Idempotency | None = None,
     ) -> tuple[Group, bool]:
         keys = _keys(tenant, group_id, "group", "preferences", "vectors")
-        keys += _keys(tenant, None, "versions", "index")
+        keys += _keys(tenant, None, "versions", "tag", "index")
         digest = ""
         if idempotency is not None:
             keys += _keys(tenant, idempotency.key, "idempotency")
@@ -90,7 +95,8 @@ class RedisStore:
         head, now = codec.encode_head(draft, embedder=embedder), codec.now()
         preferences = codec.encode_preferences(draft.preferences)
         ttl_ms = self._idempotency_ttl_ms
-        args = [group_id, mode, _match(if_match), now, head, digest, ttl_ms, *preferences]
+        args = [group_id, mode, _match(if_match), now, head, codec.new_tag(), digest, ttl_ms]
+        args += preferences
         match await self._redis.run(redis_scripts.WRITE, keys, args):
             case [b"created" | b"replaced" as outcome, version, created]:
                 record = codec.Record(group_id, version, head, preferences, created.decode(), now)
@@ -119,10 +125,11 @@ class RedisStore:
         """Add preferences at the end; see the port."""
         added = codec.encode_preferences(preferences)
         keys = _keys(tenant, group_id, "group", "preferences", "vectors")
-        keys += _keys(tenant, None, "versions")
+        keys += _keys(tenant, None, "versions", "tag")
         more_tokens = context_tokens_of(preferences)
         room = "" if max_context_tokens is None else max_context_tokens - more_tokens
-        args = [group_id, _match(if_match), max_preferences, room, codec.now(), *added]
+        args = [group_id, _match(if_match), max_preferences, room, codec.now(), codec.new_tag()]
+        args += added
         match await self._redis.run(redis_scripts.APPEND, keys, args):
             case [b"appended", *row]:
                 return codec.decode_group(_record(group_id, row))
@@ -169,10 +176,25 @@ class RedisStore:
     async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
         """Remove a group and everything derived from it; see the port."""
         keys = _keys(tenant, group_id, "group", "preferences", "vectors")
-        keys += _keys(tenant, None, "index")
-        answer = await self._redis.run(redis_scripts.DELETE, keys, [group_id, _match(if_match)])
+        keys += _keys(tenant, None, "index", "tag")
+        args = [group_id, _match(if_match), codec.new_tag()]
+        answer = await self._redis.run(redis_scripts.DELETE, keys, args)
         if answer != [b"deleted"]:
             raise _refused(answer, group_id, if_match)
+
+    async def tag(self, tenant: str) -> str:
+        """The state of the tenant's groups; see the port."""
+        (key,) = _keys(tenant, None, "tag")
+        found = await self._redis.call(lambda client: client.get(key))
+        return "" if found is None else str(found.decode())
+
+    async def roll(self, tenant: str) -> Roll:
+        """Every group of the tenant; see the port."""
+        keys = _keys(tenant, None, "index", "tag") + _keys(tenant, "", "group", "preferences")
+        tag, *cells = await self._redis.run(redis_scripts.ROLL, keys, [])
+        rows = zip(cells[::3], cells[1::3], cells[2::3], strict=True)
+        groups = {name.decode(): RollEntry(int(version), held) for name, version, held in rows}
+        return Roll(tag.decode(), groups)
 
     async def get_vectors(
         self, tenant: str, group_id: str, version: int, embedder_digest: str
@@ -210,11 +232,16 @@ class RedisStore:
         """Those of the groups that exist, each as of one instant."""
         keys = [key for one in ids for key in _keys(tenant, one, "group", "preferences")]
         rows = await self._redis.run(redis_scripts.READ, keys)
-        return tuple(
-            codec.decode_group(_record(group_id, row))
-            for group_id, row in zip(ids, rows, strict=True)
-            if row is not None
-        )
+        found = [
+            (group_id, row) for group_id, row in zip(ids, rows, strict=True) if row is not None
+        ]
+
+        def decode() -> tuple[Group, ...]:
+            return tuple(codec.decode_group(_record(group_id, row)) for group_id, row in found)
+
+        if sum(len(row[-1]) for _, row in found) <= _FEW_PREFERENCES:
+            return decode()
+        return await asyncio.to_thread(decode)
 
 
 def _keys(tenant: str, name: str | None, *parts: str) -> list[str]:

@@ -68,6 +68,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX idempotency_expiry ON idempotency (expires_at)",
         "CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), checked_at REAL NOT NULL)",
     ),
+    ("CREATE TABLE tags (tenant TEXT PRIMARY KEY, tag TEXT NOT NULL) WITHOUT ROWID",),
 )
 
 _REASONS = {

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from service.adapters.stores import codec, refusals
-from service.core.domain import Group, GroupDraft
+from service.core.domain import Group, GroupDraft, RollEntry
 from service.core.errors import GroupNotFound
 from service.core.ports import Idempotency
 
@@ -58,8 +58,30 @@ def record_of(conn: sqlite3.Connection, row: sqlite3.Row) -> codec.Record:
     )
 
 
+def tag(conn: sqlite3.Connection, tenant: str) -> str:
+    """The state of the tenant's groups; empty before the first write."""
+    row = conn.execute("SELECT tag FROM tags WHERE tenant = ?", (tenant,)).fetchone()
+    return "" if row is None else str(row["tag"])
+
+
+def new_tag(conn: sqlite3.Connection, tenant: str) -> None:
+    """Give the state of the tenant's groups a name that it never had."""
+    conn.execute("INSERT OR REPLACE INTO tags VALUES (?, ?)", (tenant, codec.new_tag()))
+
+
+def roll(conn: sqlite3.Connection, tenant: str) -> dict[str, RollEntry]:
+    """Every group of the tenant."""
+    found = conn.execute(
+        "SELECT id, version, (SELECT count(*) FROM preferences WHERE group_key = key) AS held"
+        " FROM groups WHERE tenant = ?",
+        (tenant,),
+    )
+    return {row["id"]: RollEntry(row["version"], row["held"]) for row in found}
+
+
 def next_version(conn: sqlite3.Connection, tenant: str, group_id: str) -> int:
-    """A version number that this id has never had."""
+    """A version number that this id has never had; the tenant's groups get a new tag with it."""
+    new_tag(conn, tenant)
     rows = conn.execute(
         "INSERT INTO versions VALUES (?, ?, 1)"
         " ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last",

@@ -23,6 +23,7 @@ from service.core.domain import (
     GroupDraft,
     GroupPage,
     Preference,
+    Roll,
     context_tokens_of,
 )
 from service.core.errors import GroupExists, StoreUnavailable
@@ -174,8 +175,17 @@ class SqliteStore:
             row = rows.require(conn, tenant, group_id)
             rows.check_match(group_id, if_match, row)
             conn.execute("DELETE FROM groups WHERE key = ?", (row["key"],))
+            rows.new_tag(conn, tenant)
 
         await self._write(work)
+
+    async def tag(self, tenant: str) -> str:
+        """The state of the tenant's groups; see the port."""
+        return await self._read(lambda conn: rows.tag(conn, tenant))
+
+    async def roll(self, tenant: str) -> Roll:
+        """Every group of the tenant; see the port."""
+        return await self._read(lambda conn: Roll(rows.tag(conn, tenant), rows.roll(conn, tenant)))
 
     async def get_vectors(
         self, tenant: str, group_id: str, version: int, embedder_digest: str

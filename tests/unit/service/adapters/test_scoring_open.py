@@ -8,8 +8,11 @@ import pytest
 from fixtures.checkpoints import write_checkpoint
 from pydantic import ValidationError
 
+from models.checkpoint import Card, CardEmbedder, CardTraining
 from models.embedders import load_embedder
-from models.scorer import MAX_CONTEXT_TOKENS
+from models.networks import PUBLISHED
+from models.published import EvenPrior, Published, PublishedConfig
+from models.scorer import MAX_CONTEXT_TOKENS, GPOScorer
 from service.adapters.scoring.open import open_scoring
 from service.settings import Settings, SettingsError
 
@@ -62,3 +65,33 @@ def test_no_setting_lets_in_a_context_that_the_module_refuses() -> None:
     assert Settings().max_context_tokens == MAX_CONTEXT_TOKENS
     with pytest.raises(ValidationError):
         Settings(max_context_tokens=MAX_CONTEXT_TOKENS + 1)
+
+
+@pytest.mark.parametrize("bank", ["own", "both"])
+def test_a_module_without_a_prior_has_no_use_for_own_groups(
+    tmp_path: Path, digest: str, bank: str
+) -> None:
+    network = Published(PublishedConfig(d_model=16, layers=1, heads=2, d_ff=16, depth=2))
+    card = Card(
+        name="published",
+        arch=PUBLISHED,
+        config={},
+        embedder=CardEmbedder("minilm", digest, 384, "prompt-newline-response/1", "mean"),
+        data=(),
+        training=CardTraining((0,), 0, "none", 0.0),
+        metrics={},
+        limits=(),
+        created="2026-01-02",
+    )
+    GPOScorer(network.eval(), EvenPrior(), card).save(tmp_path)
+    message = refusal(checkpoint=tmp_path, bank=bank)
+    for part in (f"GPO_BANK={bank}", "GPO_CHECKPOINT", "GPO_BANK=released"):
+        assert part in message
+
+
+async def test_only_own_groups_need_a_bank(tmp_path: Path, digest: str) -> None:
+    folder = write_checkpoint(tmp_path, digest=digest, dim=384)
+    for bank, used in (("released", False), ("none", False), ("own", True), ("both", True)):
+        _, scorer = open_scoring(Settings(checkpoint=folder, bank=bank))
+        assert (scorer.banks is not None) is used
+        await scorer.close()

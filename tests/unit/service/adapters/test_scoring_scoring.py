@@ -48,7 +48,7 @@ class SumModule:
         self.gate.set()
         self.entered = threading.Event()
 
-    def encode_context(self, items: Sequence[Item]) -> Encoded:
+    def encode_context(self, items: Sequence[Item], *, prior: None = None) -> Encoded:
         self.entered.set()
         assert self.gate.wait(30)
         self.encoded.append(list(items))
@@ -57,12 +57,14 @@ class SumModule:
         return Encoded(float(sum(item.values.sum() for item in items)))
 
     def predict_many(
-        self, contexts: Sequence[Encoded], questions: Sequence[np.ndarray]
+        self, contexts: Sequence[Encoded], questions: Sequence[np.ndarray], *, priors: None = None
     ) -> list[list[Answer]]:
         self.calls.append((len(contexts), len(questions)))
         return [[self._answer(c, q) for q in questions] for c in contexts]
 
-    def score_many(self, contexts: Sequence[Encoded], responses: np.ndarray) -> list[Answer]:
+    def score_many(
+        self, contexts: Sequence[Encoded], responses: np.ndarray, *, priors: None = None
+    ) -> list[Answer]:
         self.calls.append((len(contexts), len(responses)))
         if np.isnan(responses).any():
             raise ValueError("NaN")

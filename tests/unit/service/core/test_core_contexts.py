@@ -152,7 +152,6 @@ async def test_an_inline_context_has_a_largest_size(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        (RATING, SHARE, PAIR),
         (SHARE, RATING),
         (SHARE, replace(RATING, score=0.51), PAIR),
         (SHARE, replace(RATING, weight=8.0), PAIR),
@@ -168,6 +167,17 @@ async def test_another_content_has_another_digest(
     ours = await only(contexts, Target(preferences=ALL))
     theirs = await only(contexts, Target(preferences=other))
     assert ours.context.digest != theirs.context.digest
+
+
+async def test_order_is_no_content(store: SqliteStore) -> None:
+    contexts = Contexts(store, FakeEmbedder(), Limits())
+    turned = replace(SHARE, options=("b", "a"), distribution=(0.75, 0.25), counts=(3.0, 1.0))
+    ours = await only(contexts, Target(preferences=ALL))
+    theirs = await only(contexts, Target(preferences=(PAIR, RATING, turned)))
+    assert ours.context.digest == theirs.context.digest
+    crossed = replace(turned, distribution=(0.25, 0.75), counts=(1.0, 3.0))
+    other = await only(contexts, Target(preferences=(PAIR, RATING, crossed)))
+    assert ours.context.digest != other.context.digest
 
 
 async def test_tenants_and_embedders_share_no_digest(store: SqliteStore) -> None:
