@@ -121,7 +121,8 @@ class PopulationPrior:
         self.rating = tensors["rating"].float().numpy()
         self._check()
         starts = np.flatnonzero(np.diff(self.bank_item, prepend=-1))
-        self._spans = np.column_stack([starts, [*starts[1:], len(self.bank_item)]])
+        ends = np.append(starts, len(self.bank_item))[1:]
+        self._spans = np.column_stack([starts, ends])
         self._prompts = self.bank_text[self.bank_pair[starts, 0]]
         self._cells = self._to_cells()
 
@@ -302,8 +303,8 @@ def _distinct(cells: Cells) -> tuple[FloatArray, IntArray]:
     number: dict[bytes, int] = {}
     both = np.concatenate([cells.prompt, cells.response])
     index = np.array([number.setdefault(row.tobytes(), len(number)) for row in both], np.int64)
-    text = np.frombuffer(b"".join(number), np.float32).reshape(len(number), -1)
-    return text, index.reshape(2, -1).T.copy()
+    text = np.frombuffer(b"".join(number), np.float32).reshape(len(number), both.shape[1])
+    return text.copy(), index.reshape(2, -1).T.copy()
 
 
 def fit_approval(rated: Rated, *, noise: float) -> FloatArray:

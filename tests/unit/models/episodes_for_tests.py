@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -56,14 +57,17 @@ def random_items(rng: np.random.Generator, count: int) -> list[Item]:
 
 
 def vectors_of(corpus: Corpus) -> np.ndarray:
-    """Vectors (N, D) in which noise surrounds what a text leans to, the other way for "Never"."""
-    rng = np.random.default_rng(0)
-    x = 0.05 * rng.normal(size=(len(corpus.pairs), DIM))
-    for row, (prompt, response) in zip(x, corpus.pairs, strict=True):
-        lean = float(re.findall(r"[+-]\d\.\d\d", prompt + response)[-1])
-        row[0] += 1
-        row[1] += -lean if response == "Never" else lean
-    return x.astype(np.float32)
+    """Vectors (N, D), prompts beside responses, each text's own."""
+    return np.stack([np.concatenate([_text(p), _text(r)]) for p, r in corpus.pairs])
+
+
+def _text(text: str) -> np.ndarray:
+    """(D / 2,): a little noise around what the text leans to, and whether it says "Never"."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    vector = 0.05 * np.random.default_rng(seed).normal(size=DIM // 2)
+    lean = re.findall(r"[+-]\d\.\d\d", text)
+    vector[:3] += 1, float(lean[-1]) if lean else 0, -1 if text == "Never" else 1
+    return _f32(vector)
 
 
 def write_data(folder: Path, *, groups: int = 12, questions: int = 30) -> Path:

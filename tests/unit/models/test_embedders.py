@@ -18,7 +18,7 @@ from models.embedders import (
     load_embedder,
     text_key,
 )
-from models.texts import PROMPT_TOKENS, RESPONSE_TOKENS, TEMPLATE, TokenWindow, template
+from models.texts import PROMPT_TOKENS, RESPONSE_TOKENS, TEMPLATE, TokenWindow, together
 
 PAIRS = [
     ("Should the old harbour become a park?", "Yes, the whole of it"),
@@ -78,11 +78,56 @@ def embedder(request: pytest.FixtureRequest) -> Embedder:
     return found
 
 
-def test_template_is_one_newline_between_stripped_parts() -> None:
-    assert template(" a? \n", "\tb ") == "a?\nb"
-    assert template("", " b") == "b"
-    assert template("a", " ") == "a"
-    assert text_key("a ", " b") == text_key("a", "b") != text_key("a b", "")
+def counted(embedder: Embedder, seen: list[str]) -> Embedder:
+    """The same embedder, which notes every text that its network reads."""
+    inner = embedder._encode
+
+    def encode(texts: list[str]) -> np.ndarray:
+        seen.extend(texts)
+        return inner(texts)
+
+    return Embedder(embedder.info, embedder._window, encode)
+
+
+def test_what_is_counted_is_one_newline_between_stripped_parts() -> None:
+    assert together(" a? \n", "\tb ") == "a?\nb"
+    assert together("", " b") == "b"
+    assert together("a", " ") == "a"
+    keys = {text_key(text) for text in ("", "a", "a ", "b", "ab")}
+    assert len(keys) == 5
+    assert text_key("a") in keys
+
+
+def test_a_pair_is_the_prompt_beside_the_response(embedder: Embedder) -> None:
+    """So a question has one vector for all of its options, and an option one for all questions."""
+    vectors = embedder.embed(PAIRS)
+    half = embedder.dim // 2
+    for side, texts in enumerate(zip(*PAIRS, strict=True)):
+        alone = embedder.embed_texts(texts)
+        assert alone.shape == (len(PAIRS), half)
+        found = vectors[:, side * half : (side + 1) * half]
+        np.testing.assert_allclose(found, alone, atol=2e-6)
+    np.testing.assert_array_equal(vectors[0, :half], vectors[1, :half])
+    turned = embedder.embed([(response, prompt) for prompt, response in PAIRS])
+    np.testing.assert_allclose(turned[:, half:], vectors[:, :half], atol=2e-6)
+
+
+def test_spaces_around_a_text_count_for_nothing(embedder: Embedder) -> None:
+    spaced = [(f"\n{prompt}  ", f"\t {response}\n") for prompt, response in PAIRS]
+    np.testing.assert_array_equal(embedder.embed(spaced), embedder.embed(PAIRS))
+
+
+def test_an_empty_text_is_zeros_and_each_text_is_read_once(embedder: Embedder) -> None:
+    seen: list[str] = []
+    texts = ["", "tide", "gravel", "", "tide", "tide"]
+    vectors = counted(embedder, seen).embed_texts(texts)
+    assert sorted(seen) == ["gravel", "tide"]
+    assert not vectors[[0, 3]].any()
+    np.testing.assert_array_equal(vectors[[1, 1]], vectors[4:])
+    assert np.abs(vectors[1] - vectors[2]).max() > 1e-3
+    seen.clear()
+    assert not counted(embedder, seen).embed([("", " "), ("\n", "")]).any()
+    assert seen == []
 
 
 def test_order_shape_and_type(embedder: Embedder) -> None:
@@ -98,19 +143,17 @@ def test_order_shape_and_type(embedder: Embedder) -> None:
 def test_a_vector_does_not_depend_on_its_batch(embedder: Embedder) -> None:
     alone = np.concatenate([embedder.embed([pair]) for pair in PAIRS])
     crowd = [("", text(n)) for n in range(1, 25)]
-    together = embedder.embed([*PAIRS, *crowd, *PAIRS])
-    np.testing.assert_allclose(together[: len(PAIRS)], alone, atol=2e-6)
-    np.testing.assert_allclose(together[-len(PAIRS) :], alone, atol=2e-6)
+    crowded = embedder.embed([*PAIRS, *crowd, *PAIRS])
+    np.testing.assert_allclose(crowded[: len(PAIRS)], alone, atol=2e-6)
+    np.testing.assert_allclose(crowded[-len(PAIRS) :], alone, atol=2e-6)
 
 
 def test_minilm_is_itself(minilm: Embedder) -> None:
-    assert (minilm.id, minilm.dim, minilm.max_tokens) == ("minilm", 384, 256)
+    assert (minilm.id, minilm.dim, minilm.max_tokens) == ("minilm", 768, 256)
     assert minilm.info.languages == ("en",)
     assert minilm.info.template == TEMPLATE
     assert minilm.info.pooling == "pooling+normalize"
-    vectors = minilm.embed(
-        [("", "Taxes are too high"), ("", "We pay too much tax"), ("", "I like green tea")]
-    )
+    vectors = minilm.embed_texts(["Taxes are too high", "We pay too much tax", "I like green tea"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
 
@@ -140,8 +183,9 @@ def test_other_weights_are_refused_as_minilm(
 def test_an_oversized_text_is_refused_never_cut(embedder: Embedder, words: int) -> None:
     long = ("A short question?", text(words))
     assert embedder.oversized([PAIRS[0], long, PAIRS[1]]) == [False, True, False]
-    with pytest.raises(EmbedderError, match=r"text 1 has \d+ tokens"):
-        embedder.embed([PAIRS[0], long])
+    for pair in (long, long[::-1]):
+        with pytest.raises(EmbedderError, match=rf"a text has \d+ tokens, {embedder.id} reads 256"):
+            embedder.embed([PAIRS[0], pair])
 
 
 def test_clip_leaves_what_fits_alone(embedder: Embedder) -> None:
@@ -187,22 +231,24 @@ def test_clip_fits_a_small_window(minilm: Embedder) -> None:
         prompt, response, cut = window.clip(text(300), text(300))
         assert cut
         assert response
-        assert window.lengths([template(prompt, response)])[0] <= size
+        assert window.lengths([together(prompt, response)])[0] <= size
 
 
 def test_mean_pooling_leaves_padding_out(llama_folder: Path, llama: Embedder) -> None:
     model = LlamaForCausalLM.from_pretrained(llama_folder).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(llama_folder)
-    ids = torch.tensor([tokenizer("a?\nb")["input_ids"]])
-    with torch.inference_mode():
-        states = model(input_ids=ids, output_hidden_states=True).hidden_states
-    pairs = [("a?", "b"), ("", text(20))]
-    np.testing.assert_allclose(llama.embed(pairs)[0], states[-1][0].mean(0), atol=1e-5)
+    pairs = [("a?", "only b"), ("", text(20))]
     first = load_embedder(f"hf:{llama_folder}#layer=1")
-    np.testing.assert_allclose(first.embed(pairs)[0], states[1][0].mean(0), atol=1e-5)
+    for found, layer in ((llama, -1), (first, 1)):
+        halves = found.embed(pairs)[0].reshape(2, -1)
+        for half, part in zip(halves, pairs[0], strict=True):
+            ids = torch.tensor([tokenizer(part)["input_ids"]])
+            with torch.inference_mode():
+                states = model(input_ids=ids, output_hidden_states=True).hidden_states
+            np.testing.assert_allclose(half, states[layer][0].mean(0), atol=1e-5)
     assert first.digest != llama.digest
     assert (first.info.layer, llama.info.layer) == (1, -1)
-    assert (llama.dim, llama.max_tokens, llama.info.languages) == (32, 256, ())
+    assert (llama.dim, llama.max_tokens, llama.info.languages) == (64, 256, ())
 
 
 @pytest.mark.parametrize(
@@ -226,21 +272,17 @@ def test_a_wrong_spec_is_refused(
 
 def test_cache_embeds_each_text_once(llama: Embedder, tmp_path: Path) -> None:
     seen: list[str] = []
-
-    def counting(texts: list[str]) -> np.ndarray:
-        seen.extend(texts)
-        return inner(texts)
-
-    inner = llama._encode
-    counted = Embedder(llama.info, llama._window, counting)
-    first = embed_cached(counted, [*PAIRS, *PAIRS], tmp_path, progress=False)
-    assert len(seen) == len(PAIRS)
+    noting = counted(llama, seen)
+    first = embed_cached(noting, [*PAIRS, *PAIRS], tmp_path, progress=False)
+    assert sorted(seen) == sorted({text for pair in PAIRS for text in pair} - {""})
     np.testing.assert_allclose(first[: len(PAIRS)], llama.embed(PAIRS), atol=2e-6)
     np.testing.assert_array_equal(first[: len(PAIRS)], first[len(PAIRS) :])
-    second = embed_cached(counted, [PAIRS[2], ("new", "text"), PAIRS[0]], tmp_path, progress=False)
-    assert seen[len(PAIRS) :] == ["new\ntext"]
+    seen.clear()
+    asked = [PAIRS[2], (f" {PAIRS[1][0]}", "new text "), PAIRS[0]]
+    second = embed_cached(noting, asked, tmp_path, progress=False)
+    assert seen == ["new text"]
     np.testing.assert_array_equal(second[[0, 2]], first[[2, 0]])
-    assert embed_cached(counted, [], tmp_path, progress=False).shape == (0, llama.dim)
+    assert embed_cached(noting, [], tmp_path, progress=False).shape == (0, llama.dim)
 
 
 def test_cache_keeps_embedders_apart(llama: Embedder, llama_folder: Path, tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from episodes_for_tests import DIM, lively_network, random_item, random_items
+from episodes_for_tests import DIM, SMALL, lively_network, random_item, random_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.batches import Expectation, Item, Kind, Tokens, collate
-from models.gpo import GPO, Output, log_softmax_by_item
+from models.gpo import GPO, Output, _shifted, log_softmax_by_item, residuals
 
 EXACT = 1e-5
 seeds = st.integers(0, 10_000)
@@ -104,7 +104,7 @@ def test_a_context_longer_than_one_block_of_rows_is_encoded_alike(
     rng = np.random.default_rng(0)
     network, context, asked = lively_network(), random_items(rng, 12), random_items(rng, 3)
     whole = predict(network, [context], [asked])
-    monkeypatch.setattr("models.gpo.ROWS", 5)
+    monkeypatch.setattr("models.ridge.ROWS", 5)
     with torch.inference_mode():
         encoded = network.encode(collate([context], dim=DIM))
         cached = network.decode(encoded, collate([asked], dim=DIM))
@@ -174,7 +174,7 @@ def test_an_extreme_context_gives_finite_answers(seed: int, loud: float) -> None
     rng = np.random.default_rng(seed)
     network = lively_network(seed)
     with torch.no_grad():
-        network.ridge_weight.mul_(loud)
+        network.ridge.log_kernel.add_(float(np.log(loud)))
     asked = random_items(rng, 6)
     against = replace(asked[0], values=np.eye(len(asked[0].values), dtype=np.float32)[-1])
     output = predict(network, [[against] * 30], [asked])
@@ -202,3 +202,76 @@ def test_collate_marks_padding_explicitly() -> None:
     zero = replace(item, vectors=np.zeros_like(item.vectors))
     tokens: Tokens = collate([[zero], [item, item]], dim=DIM)
     assert tokens.mask.tolist() == [[True, False], [True, True]]
+
+
+def test_residuals_are_of_roots_for_shares_and_plain_for_ratings() -> None:
+    rng = np.random.default_rng(7)
+    items = random_items(rng, 9)
+    tokens = collate([items, items[:2]], dim=DIM)
+    found = residuals(tokens)
+    assert not found[~tokens.mask].any()
+    expected = []
+    for item in items:
+        assert item.expected is not None
+        if item.kind is Kind.RATING:
+            expected += (item.values - item.expected.mean).tolist()
+        else:
+            expected += (np.sqrt(item.values) - np.sqrt(item.expected.mean)).tolist()
+    assert found[0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+values = st.floats(0.001, 0.999)
+shifts = st.floats(-3, 3)
+
+
+@given(value=values)
+def test_without_a_shift_a_value_stays(value: float) -> None:
+    assert shifted(value, 0.0) == pytest.approx(value, rel=1e-6)
+
+
+@given(value=values, one=shifts, other=shifts)
+def test_a_shift_moves_a_value_its_own_way_and_never_out(
+    value: float, one: float, other: float
+) -> None:
+    low, high = shifted(value, min(one, other)), shifted(value, max(one, other))
+    assert 0 < low <= high
+    assert shifted(value, -abs(one)) <= value * (1 + 1e-9)
+    rates = [rate(value, shift) for shift in (min(one, other), max(one, other))]
+    assert 0 < rates[0] <= rates[1] < 1
+    assert rate(value, 0.0) == pytest.approx(value, rel=1e-6)
+    assert rate(1 - value, -one) == pytest.approx(1 - rate(value, one), abs=1e-9)
+
+
+@given(value=st.floats(0.3, 0.7), shift=st.floats(-0.2, 0.2))
+def test_well_inside_a_shift_is_an_addition(value: float, shift: float) -> None:
+    assert shifted(value, shift) == pytest.approx(value + shift, abs=0.01)
+    assert rate(value, shift) == pytest.approx(value + shift, abs=0.01)
+
+
+def shifted(value: float, shift: float) -> float:
+    return float(_shifted(torch.tensor(value).double(), torch.tensor(shift).double()))
+
+
+def rate(value: float, shift: float) -> float:
+    """A rating of which `value` is expected, shifted as the head does it."""
+    up, down = shifted(value, shift), shifted(1 - value, -shift)
+    return up / (up + down)
+
+
+@slow
+@given(seed=seeds, push=st.floats(-50, 50))
+def test_no_ridge_pushes_an_answer_out_of_its_range(seed: int, push: float) -> None:
+    """Whatever the hint, shares stay shares and rates stay between 0 and 1."""
+    rng = np.random.default_rng(seed)
+    network, asked = GPO(SMALL).eval(), random_items(rng, 6)
+    targets = collate([asked], dim=DIM)
+    hint = push * torch.randn(targets.shape, generator=torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        output = network._head(network._target_in(targets, hint), targets, hint)
+    assert torch.isfinite(output.log_mean).all()
+    assert (output.mean >= 0).all()
+    assert (output.mean <= 1 + EXACT).all()
+    share = targets.kind != list(Kind).index(Kind.RATING)
+    sums = torch.zeros(1, 6).scatter_add(1, targets.item, output.mean * share)
+    there = torch.zeros(1, 6).scatter_add(1, targets.item, share.float()) > 0
+    assert torch.allclose(sums[there], torch.ones(int(there.sum())), atol=EXACT)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from episodes_for_tests import DIM, POPULATIONS, SMALL
+from episodes_for_tests import DIM, POPULATIONS, SMALL, random_items
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from models.batches import Expectation, Item, Kind, collate
-from models.gpo import GPO
-from models.ridge import DECIDED_TOKENS
+from models.batches import Expectation, Item, Kind, Tokens, collate
+from models.gpo import GPO, residuals
+from models.ridge import EXPERTS, PARTS, RIVAL_TOKENS, Fit, Frame, InContextRidge, Middle
 
+HALF = DIM // 2
 AXES = 6  # directions in which the statements differ; the rest of a vector is common wording
+SURVEYS = 2  # ridges for groups as surveys have them; the others are for firm views
+Form = Callable[[np.ndarray, np.ndarray], list[Item]]
+seeds = st.integers(0, 10_000)
+slow = settings(max_examples=15, deadline=None)
 
 
 def network() -> GPO:
@@ -21,70 +31,207 @@ def network() -> GPO:
 
 
 def statements(count: int, *, seed: int = 0) -> np.ndarray:
-    """(count, DIM): alike wording, different content."""
-    vectors = np.ones((count, DIM))
+    """(count, HALF): alike wording, different content."""
+    vectors = np.ones((count, HALF))
     vectors[:, :AXES] += 2.0 * np.random.default_rng(seed).normal(size=(count, AXES))
     return vectors.astype(np.float32)
 
 
 def quoted(vectors: np.ndarray, yes: np.ndarray) -> list[Item]:
     """Each statement as a yes/no question, of which the share `yes` says yes."""
-    side = np.zeros(DIM, np.float32)
-    side[-1] = 0.5
+    options = np.ones((2, HALF), np.float32)
+    options[:, -1] = 1.5, 0.5
     even = Expectation(np.full(2, 0.5, np.float32), np.zeros((2, POPULATIONS), np.float32))
     return [
         Item(
-            Kind.SHARE, np.stack([v + side, v - side]), np.array([y, 1 - y], np.float32), None, even
+            Kind.SHARE,
+            np.stack([np.concatenate([v, option]) for option in options]),
+            np.array([y, 1 - y], np.float32),
+            None,
+            even,
         )
         for v, y in zip(vectors, yes, strict=True)
     ]
 
 
 def rated(vectors: np.ndarray, rates: np.ndarray) -> list[Item]:
+    """Each statement as a response to one prompt, with its rate of approval."""
+    prompt = np.ones(HALF, np.float32)
     half = Expectation(np.full(1, 0.5, np.float32), np.zeros((1, POPULATIONS), np.float32))
     return [
-        Item(Kind.RATING, v[None], np.array([r], np.float32), None, half)
+        Item(Kind.RATING, np.concatenate([prompt, v])[None], np.array([r], np.float32), None, half)
         for v, r in zip(vectors, rates, strict=True)
     ]
 
 
 def agrees(vectors: np.ndarray, *, seed: int = 1) -> np.ndarray:
     """(n,) bool: which statements lie on this persona's side."""
-    return vectors[:, :AXES] @ np.random.default_rng(seed).normal(size=AXES) > 1.0
+    side: np.ndarray = vectors[:, :AXES] @ np.random.default_rng(seed).normal(size=AXES) > 1.0
+    return side
+
+
+def fit(items: list[list[Item]], ridge: InContextRidge | None = None) -> Fit:
+    context = collate(items, dim=DIM)
+    frame = Frame.of(context)
+    with torch.inference_mode():
+        return (ridge or InContextRidge()).fit(frame, context, residuals(context))
+
+
+def answers(context: list[Item], asked: list[Item]) -> np.ndarray:
+    """The first value of each item that an untrained network predicts."""
+    module = network()
+    with torch.inference_mode():
+        encoded = module.encode(collate([context], dim=DIM))
+        mean = module.decode(encoded, collate([asked], dim=DIM)).mean[0]
+    return np.asarray(mean.reshape(len(asked), -1)[:, 0])
 
 
 @pytest.mark.parametrize("form", [quoted, rated])
-def test_a_persona_is_followed_to_new_statements(form) -> None:  # type: ignore[no-untyped-def]
+def test_a_persona_is_followed_to_new_statements(form: Form) -> None:
     right = []
     for seed in range(10):
         vectors = statements(80, seed=seed)
         side = agrees(vectors, seed=seed)
         items = form(vectors, np.where(side, 0.97, 0.03))
-        module = network()
-        context = module.encode(collate([items[:20]], dim=DIM))
-        output = module.decode(context, collate([items[20:]], dim=DIM))
-        first = output.mean[0].detach().numpy().reshape(60, -1)[:, 0]
-        right.append(np.mean((first > 0.5) == side[20:]))
+        right.append(np.mean((answers(items[:20], items[20:]) > 0.5) == side[20:]))
     assert np.mean(right) > 0.85
 
 
-def test_an_ordinary_group_is_left_to_the_learned_ridge() -> None:
+def test_the_answer_is_the_same_whatever_the_order_of_the_options() -> None:
+    vectors = statements(30)
+    items = quoted(vectors, np.where(agrees(vectors), 0.97, 0.03))
+    turned = [
+        replace(
+            item,
+            vectors=item.vectors[::-1].copy(),
+            values=item.values[::-1].copy(),
+        )
+        for item in items
+    ]
+    yes = answers(items[:20], items[20:])
+    assert answers(turned[:20], items[20:]) == pytest.approx(yes, abs=1e-5)
+    assert answers(items[:20], turned[20:]) == pytest.approx(1 - yes, abs=1e-5)
+
+
+@pytest.mark.parametrize("form", [quoted, rated])
+def test_an_ordinary_group_is_left_to_the_ridges_of_surveys(form: Form) -> None:
     vectors = statements(20)
     lean = 0.5 + 0.03 * np.random.default_rng(2).normal(size=20)
-    for items in (quoted(vectors, lean), rated(vectors, lean)):
-        assert network().encode(collate([items], dim=DIM)).trust.strong.item() < 0.01
+    assert fit([form(vectors, lean)]).likely[0, SURVEYS:].sum() < 0.05
 
 
-def test_a_firm_context_is_one_of_a_decided_group() -> None:
+@pytest.mark.parametrize("form", [quoted, rated])
+def test_a_firm_context_is_one_of_a_group_with_firm_views(form: Form) -> None:
     vectors = statements(20)
-    items = quoted(vectors, np.where(agrees(vectors), 0.97, 0.03))
-    assert network().encode(collate([items], dim=DIM)).trust.strong.item() > 0.99
+    firm = form(vectors, np.where(agrees(vectors), 0.97, 0.03))
+    assert fit([firm]).likely[0, SURVEYS:].sum() > 0.99
 
 
-def test_a_context_above_the_limit_is_left_to_the_learned_ridge_alone() -> None:
+@slow
+@given(seed=seeds, size=st.integers(1, 16))
+def test_every_kernel_of_a_context_is_a_covariance(seed: int, size: int) -> None:
+    """Or a sum of them with any weights might have no Cholesky factor."""
+    rng = np.random.default_rng(seed)
+    items = random_items(rng, size)
+    zero = replace(items[0], vectors=np.zeros_like(items[0].vectors))
+    frame = Frame.of(collate([[*items, zero], items[:1]], dim=DIM))
+    kernels = frame.kernels(frame, Middle.of(frame)).double()
+    kernels = kernels * (frame.mask[:, :, None] & frame.mask[:, None, :])[:, None]
+    assert kernels.shape[:2] == (2, PARTS)
+    assert torch.allclose(kernels, kernels.mT, atol=1e-6)
+    least = torch.linalg.eigvalsh((kernels + kernels.mT) / 2)[..., 0]
+    scale = kernels.diagonal(dim1=2, dim2=3).amax(2).clamp(min=1e-3)
+    assert (least > -1e-5 * scale).all(), least
+
+
+@slow
+@given(seed=seeds, size=st.integers(0, 14))
+def test_the_ridges_share_one_probability_whatever_the_order(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    items, other = random_items(rng, size), random_items(rng, 5)
+    found = fit([items, other])
+    assert found.likely.shape == (2, EXPERTS)
+    assert (found.likely >= 0).all()
+    assert torch.allclose(found.likely.sum(1), torch.ones(2), atol=1e-5)
+    shuffled = [items[i] for i in rng.permutation(size)]
+    for turned in (fit([shuffled, other]).likely, fit([other, items]).likely.flip(0)):
+        assert torch.allclose(turned, found.likely, atol=1e-4)
+    assert torch.allclose(fit([items]).likely[0], found.likely[0], atol=1e-4)
+
+
+def test_without_a_context_the_ridges_are_as_likely_as_they_were_at_first() -> None:
+    ridge = InContextRidge()
+    found = fit([[]], ridge)
+    assert torch.allclose(found.likely[0], torch.softmax(ridge.log_likely, 0))
+    assert found.dual.shape == (1, PARTS, 0)
+
+
+def test_more_respondents_leave_less_noise() -> None:
+    """And comparisons, which are ones and zeros, leave more than shares."""
+    (item,) = random_items(np.random.default_rng(0), 1)
+    share = replace(item, kind=Kind.RATING, vectors=item.vectors[:1], values=item.values[:1])
+    share = replace(share, expected=Expectation(*(np.full(s, 0.5, "f4") for s in ((1,), (1, 3)))))
+    rows = [replace(share, weight=n) for n in (10.0, 100.0, 1000.0)]
+    noise = InContextRidge().noise(collate([rows], dim=DIM))
+    assert noise.shape == (1, EXPERTS, 3)
+    assert (noise.diff(dim=2) < 0).all()
+    compared = replace(share, kind=Kind.COMPARISON, weight=1000.0)
+    more = InContextRidge().noise(collate([[rows[2], compared]], dim=DIM))
+    assert (more[..., 1] > more[..., 0]).all()
+
+
+@slow
+@given(seed=seeds)
+def test_padding_takes_no_part_in_a_fit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    items = random_items(rng, 4)
+    alone, beside = fit([items]), fit([items, random_items(rng, 15)])
+    width = alone.dual.shape[2]
+    assert torch.allclose(beside.dual[0, :, :width], alone.dual[0], atol=1e-3, rtol=1e-3)
+    assert not beside.dual[0, :, width:].any()
+
+
+def test_by_rows_is_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    items = [random_items(rng, 12), random_items(rng, 7)]
+    whole = fit(items)
+    monkeypatch.setattr("models.ridge.ROWS", 5)
+    parts = fit(items)
+    assert torch.allclose(parts.likely, whole.likely, atol=1e-5)
+    assert torch.allclose(parts.dual, whole.dual, atol=1e-3, rtol=1e-3)
+
+
+def test_a_context_above_the_limit_has_the_first_ridge_alone() -> None:
     """Also beside a small one in the same batch, which keeps its own ridges."""
-    vectors = statements(DECIDED_TOKENS + 1)
+    vectors = statements(RIVAL_TOKENS + 1)
     items = rated(vectors, np.where(agrees(vectors), 0.97, 0.03))
-    strong = network().encode(collate([items, items[:20]], dim=DIM)).trust.strong[:, 0]
-    assert strong[0] == 0
-    assert strong[1] > 0.9
+    large, small = fit([items, items[:20]]).likely
+    assert large.tolist() == pytest.approx([1, 0, 0, 0, 0])
+    assert small[SURVEYS:].sum() > 0.9
+    assert torch.allclose(small, fit([items[:20]]).likely[0], atol=1e-4)
+
+
+def test_a_large_context_is_still_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the first ridge: nearer to the truth than what was expected."""
+    monkeypatch.setattr("models.ridge.RIVAL_TOKENS", 100)
+    vectors = statements(300)
+    side = agrees(vectors)
+    items = rated(vectors, np.where(side, 0.6, 0.4))
+    found = answers(items[:200], items[200:])
+    assert np.isfinite(found).all()
+    assert np.corrcoef(found, side[200:])[0, 1] > 0.5
+
+
+def test_the_ridges_learn_from_what_they_answer() -> None:
+    """Every scale has a slope, the probabilities too."""
+    rng = np.random.default_rng(5)
+    context = collate([random_items(rng, 9)], dim=DIM)
+    targets: Tokens = collate([random_items(rng, 6)], dim=DIM)
+    ridge, frame = InContextRidge(), Frame.of(context)
+    found = ridge.fit(frame, context, residuals(context))
+    hint = found(Frame.of(targets).kernels(frame, found.middle))
+    (hint - residuals(targets)).square().sum().backward()
+    for name, parameter in ridge.named_parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name

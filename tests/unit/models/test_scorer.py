@@ -11,7 +11,7 @@ import pytest
 from episodes_for_tests import DIM, POPULATIONS, lively_network, random_item
 from torch import Tensor
 
-from models.batches import Item, Kind
+from models.batches import Item, Kind, roots
 from models.checkpoint import (
     Card,
     CardEmbedder,
@@ -42,7 +42,7 @@ def scorer() -> GPOScorer:
     rng = np.random.default_rng(0)
     items = [random_item(rng) for _ in range(8)]
     bank = [
-        BankItem(i.vectors, i.values, i.expected.profile, 5, q)
+        BankItem(i.vectors, roots(i.values).astype("f4"), i.expected.profile, 5, q)
         for q, i in enumerate(items)
         if i.expected
     ]
@@ -51,6 +51,7 @@ def scorer() -> GPOScorer:
         rng.random(30).astype("f4"),
         0.1 * rng.normal(size=(30, POPULATIONS)).astype("f4"),
         np.ones(30, "f4"),
+        np.arange(30) // 5,
     )
     prior, _ = fit_prior(bank, rated, PriorConfig())
     return GPOScorer(lively_network(), prior, card(), Calibration(share=1.5, rating=2.0))
@@ -158,11 +159,13 @@ def test_a_damaged_bank_is_refused(scorer: GPOScorer, tmp_path: Path) -> None:
     ("damage", "said"),
     [
         (lambda bank: bank.pop("rating"), "lack 'rating'"),
+        (lambda bank: bank.pop("bank_pair"), "lack 'bank_pair'"),
+        (lambda bank: bank.update(bank_text=bank["bank_text"][:-1]), "do not fit their card"),
         (lambda bank: bank.update(bank_item=bank["bank_item"][:-1]), "do not fit their card"),
         (lambda bank: bank.update(bank_alpha=bank["bank_alpha"][:-1]), "do not fit their card"),
         (lambda bank: bank.update(rating=bank["rating"][:-1]), "do not fit their card"),
     ],
-    ids=["absent", "items", "kernel", "approval"],
+    ids=["absent", "pairs", "texts", "items", "kernel", "approval"],
 )
 def test_files_that_do_not_fit_each_other_are_refused(
     scorer: GPOScorer, tmp_path: Path, damage: Callable[[dict[str, Tensor]], None], said: str

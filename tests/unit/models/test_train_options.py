@@ -19,7 +19,7 @@ def test_every_option_is_explained() -> None:
 
 def test_without_options_the_module_is_trained_as_released() -> None:
     args = parser("").parse_args(PLACES)
-    assert network_config(args, 384) == GPOConfig()
+    assert network_config(args, 768) == GPOConfig()
     assert train_config(args) == TrainConfig()
     assert split_config(args).test_questions > 0
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from episodes_for_tests import DIM, SMALL, vectors_of, write_data
+from episodes_for_tests import DIM, SMALL, random_items, vectors_of, write_data
 
 from models.batches import Kind, collate
 from models.datasets import preference_files, read_corpus
 from models.domains import Domain, build_domains
 from models.episodes import EpisodeConfig, EpisodeSampler
-from models.losses import item_losses
+from models.losses import distance_losses, item_losses
 from models.prior import PriorConfig
 from models.published import PublishedConfig
 from models.splits import Part, SplitConfig, split_corpora
@@ -80,10 +80,10 @@ def test_what_is_expected_of_a_group_does_not_contain_its_own_answer(
     item = survey.item(number, group, known=True)
     span = slice(survey.corpus.starts[number], survey.corpus.starts[number + 1])
     others = [int(g) for g in survey.groups(Part.TRAIN) if g != group]
-    answers = np.round(survey.corpus.values[others, span], 2)
-    expected = (answers.sum(0) + 0.5 * survey.new_mean[span]) / (len(others) + 0.5)
+    answers = np.sqrt(np.round(survey.corpus.values[others, span], 2))
+    root = (answers.sum(0) + 0.5 * np.sqrt(survey.new_mean[span])) / (len(others) + 0.5)
     assert item.expected is not None
-    assert item.expected.mean == pytest.approx(expected, abs=1e-5)
+    assert item.expected.mean == pytest.approx(root**2 / (root**2).sum(), abs=1e-5)
     # Nor can it be read off the departures of the others, which sum to 0 without the group.
     assert item.expected.profile[:, survey.column[group]].tolist() == [0, 0]
     assert item.expected.profile.sum(1) == pytest.approx([0, 0], abs=1e-5)
@@ -198,5 +198,28 @@ def test_the_loss_is_zero_for_the_truth_and_grows_with_the_error(domains: list[D
     output = network(collate([[]], dim=DIM), targets)
     right = type(output)(targets.y.log(), targets.y, output.std)
     wrong = type(output)((1 - targets.y).log(), 1 - targets.y, output.std)
-    assert float(item_losses(right, targets).sum()) == pytest.approx(0, abs=1e-5)
-    assert float(item_losses(wrong, targets).sum()) > 0
+    for losses in (item_losses, distance_losses):
+        assert float(losses(right, targets).sum()) == pytest.approx(0, abs=1e-5)
+        assert float(losses(wrong, targets).sum()) > 0.01
+    apart = np.sqrt(np.stack([i.values for i in items])) - np.sqrt(
+        1 - np.stack([i.values for i in items])
+    )
+    hellinger = np.linalg.norm(apart, axis=1) / np.sqrt(2)
+    assert distance_losses(wrong, targets).item() == pytest.approx(hellinger.sum(), abs=0.005)
+
+
+def test_the_distance_counts_each_item_once_and_no_padding(domains: list[Domain]) -> None:
+    rng = np.random.default_rng(6)
+    items = random_items(rng, 5)
+    network = Trainer(domains, SMALL, EPISODES, config()).network.eval()
+    empty = collate([[], []], dim=DIM)
+    targets = collate([items, items[:2]], dim=DIM)
+    both = distance_losses(network(empty, targets), targets)
+    alone = []
+    for item in items:
+        one = collate([[item]], dim=DIM)
+        alone.append(distance_losses(network(collate([[]], dim=DIM), one), one).item())
+    assert both.tolist() == pytest.approx([sum(alone), sum(alone[:2])], abs=1e-5)
+    both.sum().backward()
+    slopes = [p.grad for p in network.parameters() if p.grad is not None]
+    assert all(torch.isfinite(slope).all() for slope in slopes)

@@ -19,33 +19,37 @@ Pair = tuple[str, str]
 
 
 class LetterModel:
-    """Counts letters into a vector; refuses texts with `!`; can be held at a gate."""
+    """Counts a text's letters into a vector; refuses `!` in texts; can be held at a gate."""
 
     id, digest, dim, max_tokens = "letters", "d" * 64, DIM, 100
 
     def __init__(self) -> None:
-        self.calls: list[list[Pair]] = []
+        self.calls: list[list[str]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
 
     def vector(self, pair: Pair) -> np.ndarray:
-        found = np.zeros(DIM, dtype=np.float32)
-        for letter in "\n".join(pair):
-            found[ord(letter) % DIM] += 1
+        """What the pair should get: the prompt's half, then the response's."""
+        return np.concatenate([self.half(text) for text in pair])
+
+    def half(self, text: str) -> np.ndarray:
+        found = np.zeros(DIM // 2, dtype=np.float32)
+        for letter in text:
+            found[ord(letter) % (DIM // 2)] += 1
         return found
 
-    def embed(self, pairs: Sequence[Pair]) -> np.ndarray:
-        self.calls.append(list(pairs))
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.calls.append(list(texts))
         self.entered.set()
         assert self.gate.wait(30)
-        if any("!" in "".join(pair) for pair in pairs):
-            raise EmbedderError("text 0 is too loud")
-        return np.stack([self.vector(pair) for pair in pairs])
+        if any("!" in text for text in texts):
+            raise EmbedderError("a text is too loud")
+        return np.stack([self.half(text) for text in texts])
 
     @property
-    def embedded(self) -> list[Pair]:
-        return [pair for call in self.calls for pair in call]
+    def embedded(self) -> list[str]:
+        return [text for call in self.calls for text in call]
 
 
 @pytest.fixture
@@ -71,12 +75,22 @@ async def test_vectors_come_in_order_and_repeated_texts_are_embedded_once(
     vectors = await embedder.embed(asked)
     np.testing.assert_array_equal(vectors, np.stack([model.vector(p) for p in asked]))
     assert vectors.dtype == np.float32
-    assert model.calls == [pairs("b", "a", "c")]
+    assert model.calls == [["q", "b", "a", "c"]]
     again = await embedder.embed([*pairs("c"), ("q ", " b"), *pairs("d")])
     np.testing.assert_array_equal(again, np.stack([model.vector(p) for p in pairs("c", "b", "d")]))
-    assert model.calls[1:] == [pairs("d")]
+    assert model.calls[1:] == [["d"]]
     assert (await embedder.embed([])).shape == (0, DIM)
-    assert (embedder.cache.hits, embedder.cache.misses) == (2, 4)
+    assert (embedder.cache.hits, embedder.cache.misses) == (3, 5)
+
+
+async def test_a_text_is_one_text_as_prompt_and_as_response(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    asked = [("old", "new"), ("new", "old"), ("", "old"), ("old", " "), ("", "")]
+    vectors = await embedder.embed(asked)
+    bare = [(prompt, response.strip()) for prompt, response in asked]
+    np.testing.assert_array_equal(vectors, np.stack([model.vector(p) for p in bare]))
+    assert sorted(model.embedded) == ["", "new", "old"]
 
 
 async def test_a_callers_array_is_its_own(embedder: CachingEmbedder) -> None:
@@ -98,7 +112,7 @@ async def test_requests_that_wait_share_one_call_and_one_text_is_computed_once(
     await asyncio.sleep(0)
     model.gate.set()
     results = await asyncio.gather(first, *tasks)
-    assert model.calls == [pairs("first"), pairs("a", "b", "c")]
+    assert model.calls == [["q", "first"], ["a", "b", "c"]]
     np.testing.assert_array_equal(results[1][1], results[2][0])
     np.testing.assert_array_equal(results[3][0], results[0][0])
 
@@ -115,7 +129,7 @@ async def test_long_requests_take_turns_with_short_ones(
     await short
     assert not long.done()
     assert len(await long) == 5 * CHUNK
-    assert ("q", "short") in model.calls[1]
+    assert "short" in model.calls[1]
 
 
 async def test_the_rest_of_a_cancelled_request_is_never_embedded(
@@ -151,7 +165,7 @@ async def test_a_failure_is_a_domain_error_and_hits_only_its_request(
 
 
 async def test_the_cache_is_bounded_in_bytes(model: LetterModel) -> None:
-    entry = 4 * DIM + ENTRY_OVERHEAD
+    entry = 4 * DIM // 2 + ENTRY_OVERHEAD
     embedder = CachingEmbedder(model, Worker(), cache_bytes=3 * entry)
     asked = pairs(*"abcdefgh")
     vectors = await embedder.embed(asked)

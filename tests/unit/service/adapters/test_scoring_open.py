@@ -29,11 +29,11 @@ def refusal(**settings: object) -> str:
 
 
 async def test_a_pair_that_fits_opens_and_closes(tmp_path: Path, digest: str) -> None:
-    folder = write_checkpoint(tmp_path, digest=digest, dim=384)
+    folder = write_checkpoint(tmp_path, digest=digest, dim=768)
     embedder, scorer = open_scoring(
         Settings(checkpoint=folder, embedding_cache_mb=3, context_cache_mb=5)
     )
-    assert (embedder.identity.id, embedder.identity.dim) == ("minilm", 384)
+    assert (embedder.identity.id, embedder.identity.dim) == ("minilm", 768)
     assert embedder.identity.digest == digest
     assert embedder.identity.languages == ("en",)
     assert embedder.cache.max_bytes == 3_000_000
@@ -43,7 +43,7 @@ async def test_a_pair_that_fits_opens_and_closes(tmp_path: Path, digest: str) ->
     await embedder.close()
 
 
-@pytest.mark.parametrize(("changed", "dim"), [(True, 384), (False, 12)])
+@pytest.mark.parametrize(("changed", "dim"), [(True, 768), (False, 12)])
 def test_a_checkpoint_of_another_embedder_is_refused(
     tmp_path: Path, digest: str, changed: bool, dim: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_checkpoint_of_another_embedder_is_refused(
 
 def test_what_cannot_be_loaded_names_its_setting(tmp_path: Path, digest: str) -> None:
     assert "GPO_CHECKPOINT" in refusal(checkpoint=tmp_path / "none")
-    folder = write_checkpoint(tmp_path, digest=digest, dim=384)
+    folder = write_checkpoint(tmp_path, digest=digest, dim=768)
     assert "GPO_EMBEDDER" in refusal(checkpoint=folder, embedder="word2vec")
     assert "GPO_DEVICE='abacus'" in refusal(checkpoint=folder, device="abacus")
 
