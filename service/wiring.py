@@ -14,9 +14,10 @@ from service.api.deps import About, UseCases
 from service.core.admission import Admission
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
+from service.core.guesses import Guesses
 from service.core.health import Readiness
 from service.core.limits import Limits
-from service.core.ports import Embedder, Generator, GroupStore, Scorer
+from service.core.ports import Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
 from service.core.score import Score
 from service.core.steer import Steer
@@ -28,7 +29,7 @@ class Parts:
     """What the service stands on, behind its ports."""
 
     store: GroupStore
-    generator: Generator
+    generator: LanguageModel
     embedder: Embedder
     scorer: Scorer
 
@@ -80,16 +81,18 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         timeout_s=settings.max_timeout_s,
     )
     contexts = Contexts(parts.store, parts.embedder, limits)
+    admission = Admission(settings.max_candidates_in_flight)
+    guesses = _guesses(settings, parts, admission)
     return UseCases(
         groups=Groups(parts.store, parts.embedder, limits),
-        predict=Predict(contexts, parts.embedder, parts.scorer, limits),
+        predict=Predict(contexts, parts.embedder, parts.scorer, limits, guesses=guesses),
         score=Score(contexts, parts.embedder, parts.scorer, limits),
         steer=Steer(
             contexts=contexts,
             generator=parts.generator,
             embedder=parts.embedder,
             scorer=parts.scorer,
-            admission=Admission(settings.max_candidates_in_flight),
+            admission=admission,
             limits=limits,
             system_prompt=settings.system_prompt,
             consensus_weight=settings.consensus_weight,
@@ -103,3 +106,19 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             embedder=embedder_label(parts.embedder.identity),
         ),
     )
+
+
+def _guesses(settings: Settings, parts: Parts, admission: Admission) -> Guesses | None:
+    """What asks the LLM about questions that no bank knows, if it is to be asked."""
+    if settings.prior == "bank":
+        return None
+    from service.adapters.generators.guesser import LlmGuesser
+
+    guesser = LlmGuesser(
+        parts.generator,
+        admission,
+        system_prompt=settings.system_prompt,
+        places=settings.max_candidates_in_flight,
+        timeout_s=settings.prior_timeout_s,
+    )
+    return Guesses(guesser, parts.scorer, context_questions=settings.prior_context_questions)

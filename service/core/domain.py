@@ -171,13 +171,25 @@ class GroupPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """What a language model expects of a question: shares (k,) that sum to 1, in its order."""
+
+    shares: FloatArray
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContextItem:
-    """One preference as the scorer sees it: vectors (k, D) float32, values (k,) in [0, 1]."""
+    """One preference as the scorer sees it: vectors (k, D) float32, values (k,) in [0, 1].
+
+    `guess` is a language model's, where one was asked because no bank knows the question.
+    """
 
     kind: Kind
     vectors: FloatArray
     values: FloatArray
     weight: float | None = None
+    guess: Guess | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,24 +14,30 @@ import numpy as np
 
 from models.batches import Item
 from models.batches import Kind as ItemKind
+from models.llm_prior import PooledPrior, vectors_key
 from models.networks import Encoded
+from models.prior import Prior
 from models.scorer import ContextTooLargeError, GPOScorer
 from service.adapters.scoring.byte_lru import ByteLRU
+from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.worker import Worker
-from service.core.domain import Context, FloatArray, Prediction, Scores
+from service.core.domain import Context, FloatArray, Guess, Prediction, Scores
 from service.core.errors import FieldError, InputTooLarge
 
 R = TypeVar("R")
 CHUNK_TOKENS = 4096
+KNOWN_BYTES = 4_000_000
+KNOWN_ENTRY = 400
 TOKENS_PER_COST = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Contexts and what to predict or score for each of them: arrays (k, D)."""
+    """Contexts and what to predict or score for each of them: arrays (k, D), some with a guess."""
 
     contexts: Sequence[Context]
     targets: Sequence[FloatArray]
+    guesses: Sequence[Guess | None] = ()
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -44,10 +50,15 @@ class ModuleScorer:
     Targets are independent of each other, so requests on the same contexts run as one.
     """
 
-    def __init__(self, module: GPOScorer, worker: Worker, *, cache_bytes: int) -> None:
+    def __init__(
+        self, module: GPOScorer, worker: Worker, *, cache_bytes: int, pools: Pools | None = None
+    ) -> None:
+        """`pools` says how guesses enter the prior; needed only where guesses come."""
         self._module = module
         self._worker = worker
+        self._pools = pools or Pools()
         self.cache: ByteLRU[Encoded] = ByteLRU(cache_bytes)
+        self._known: ByteLRU[bool] = ByteLRU(KNOWN_BYTES)
 
     @property
     def model(self) -> str:
@@ -55,15 +66,21 @@ class ModuleScorer:
         return f"{self._module.card.name}@{self._module.card.digest}"
 
     async def predict(
-        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
     ) -> list[list[Prediction]]:
         """For each context, for each question's option vectors (k, D): its distribution.
 
         Raises ScorerFailed, Overloaded, InputTooLarge.
         """
         rows: list[list[Prediction]] = [[] for _ in contexts]
+        left = list(guesses or [])
         for chunk in _chunks(questions, len(contexts)):
-            job = _Job(contexts, chunk)
+            job = _Job(contexts, chunk, left[: len(chunk)])
+            left = left[len(chunk) :]
             results = await self._worker.run(self._predict_batch, job, cost=_cost(job))
             for row, result in zip(rows, results, strict=True):
                 row.extend(result)
@@ -75,6 +92,20 @@ class ModuleScorer:
         results = await self._worker.run(self._score_batch, job, cost=_cost(job))
         return [row[0] for row in results]
 
+    async def known(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[bool]:
+        """For each question's option vectors (k, D): does the bank know it? See the port."""
+        keys = await asyncio.to_thread(lambda: [vectors_key(v).hex() for v in questions])
+        flags = {key: self._known.get(key) for key in keys}
+        missing = {k: v for k, v in zip(keys, questions, strict=True) if flags[k] is None}
+        if missing:
+            found = await self._worker.run(self._known_batch, list(missing.values()))
+            for key, flag in zip(missing, found, strict=True):
+                self._known.put(key, flag, KNOWN_ENTRY)
+                flags[key] = flag
+        return [bool(flags[key]) for key in keys]
+
     async def check(self) -> None:
         """Return when the worker is alive. Raises ScorerFailed."""
         self._worker.check()
@@ -83,13 +114,23 @@ class ModuleScorer:
         """Stop the worker that this scorer shares with its embedder."""
         await asyncio.to_thread(self._worker.close)
 
+    def _known_batch(self, jobs: list[list[FloatArray]]) -> list[list[bool]]:
+        """In the worker's thread: whether each question's expectation stands on a population."""
+        return [
+            [e.support > 0 for e in self._module.prior.expect([(ItemKind.SHARE, v) for v in job])]
+            for job in jobs
+        ]
+
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
+        pairs = [p for j in jobs for p in zip(j.targets, j.guesses, strict=False)]
+        prior = self._pooled(pairs)
 
         def run(encoded: list[Encoded], questions: list[FloatArray]) -> list[list[Prediction]]:
+            priors = {"priors": [prior] * len(encoded)} if prior else {}
             return [
                 [Prediction(p.mean, p.std, p.low, p.high) for p in row]
-                for row in self._module.predict_many(encoded, questions)
+                for row in self._module.predict_many(encoded, questions, **priors)
             ]
 
         return self._merged(jobs, run)
@@ -136,12 +177,23 @@ class ModuleScorer:
                 Item(ItemKind(item.kind.value), item.vectors, item.values, item.weight)
                 for item in context.items
             ]
+            prior = self._pooled([(item.vectors, item.guess) for item in context.items])
+            priors = {"prior": prior} if prior else {}
             try:
-                encoded = self._module.encode_context(items)
+                encoded = self._module.encode_context(items, **priors)
             except ContextTooLargeError as exc:
                 raise InputTooLarge([FieldError("", str(exc))]) from exc
             self.cache.put(context.digest, encoded, encoded.nbytes)
         return encoded
+
+    def _pooled(self, pairs: Sequence[tuple[FloatArray, Guess | None]]) -> Prior | None:
+        """The module's prior with these guesses in it; None where there are none."""
+        guesses = {vectors_key(v): guess for v, guess in pairs if guess is not None}
+        if not guesses:
+            return None
+        pool = self._pools.of(next(iter(guesses.values())).model)
+        shares = {key: guess.shares for key, guess in guesses.items()}
+        return PooledPrior(self._module.prior, shares, pool)
 
 
 def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:
