@@ -117,6 +117,11 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def ranks(options: Sequence[str]) -> list[int]:
+    """The indices of the options in the order in which they are always asked."""
+    return sorted(range(len(options)), key=lambda i: flat(options[i]))
+
+
 def listings(options: Sequence[str], *, most: int = LISTINGS) -> list[tuple[str, ...]]:
     """The options in several orders: rotations of the sorted ones, each also reversed.
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from models.batches import KINDS
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
-from models.corpora import Corpora, load_corpora
+from models.corpora import Corpora, default_cache, load_corpora
 from models.datasets import DataError
 from models.domains import build_domains
 from models.embedders import Embedder, EmbedderError, load_embedder
@@ -27,6 +27,9 @@ from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
 from models.gpo import GPO
 from models.initial import Initial, load_initial
+from models.llm_answers import LlmAnswers
+from models.llm_fit import fit_pool
+from models.llm_prior import Fit
 from models.networks import arch_of
 from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
@@ -163,6 +166,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         )
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
+    fit = _fit_llm(args, group, corpora, prior, console)
     trainer = Trainer(
         domains,
         initial.network if initial else network_config(args, embedder.dim),
@@ -177,7 +181,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         console.print(f"resuming at step {trainer.step} from {run}")
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-    scorer = replace(scorer, card=_with_split(scorer.card, split))
+    scorer = replace(scorer, card=_with_split(scorer.card, split, fit))
     if group.first:
         scorer = scorer.save(args.out)
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
@@ -209,8 +213,29 @@ def _print_worst(trainer: Trainer, console: Console) -> None:
         )
 
 
-def _with_split(card: Card, split: SplitConfig) -> Card:
-    return replace(card, config={**card.config, "split": asdict(split)})
+def _fit_llm(
+    args: argparse.Namespace,
+    group: Ranks,
+    corpora: Corpora,
+    prior: PopulationPrior,
+    console: Console,
+) -> Fit | None:
+    """The weight of the model that `--llm-prior` names, before the training, so it fails early."""
+    if args.llm_prior is not None and args.arch == "published":
+        raise ValueError("--llm-prior: --arch published has no prior; leave one of them out")
+    if args.llm_prior is None or not group.first:
+        return None
+    answers = LlmAnswers.load(
+        args.llm_prior, device=group.device, cache=args.cache or default_cache()
+    )
+    fit = fit_pool(answers.name, answers.shares, corpora, prior)
+    console.print(f"{fit.model}: weight {fit.both.weight:g}, {dict(fit.figures)}", markup=False)
+    return fit
+
+
+def _with_split(card: Card, split: SplitConfig, fit: Fit | None) -> Card:
+    found = {} if fit is None else {"llm_prior": fit.stored()}
+    return replace(card, config={**card.config, **found, "split": asdict(split)})
 
 
 if __name__ == "__main__":

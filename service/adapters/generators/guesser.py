@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from models.llm_prior import flat, listings, shares_of, worded
+from models.llm_prior import flat, listings, ranks, shares_of, worded
 from service.adapters.generators.together import together
 from service.adapters.scoring.byte_lru import ByteLRU
 from service.core.admission import Admission
@@ -53,7 +53,7 @@ class LlmGuesser:
 
     async def guess(self, questions: Sequence[tuple[str, tuple[str, ...]]]) -> list[Guess]:
         """One guess for each (question, options); see the port."""
-        ranked = [_ranks(options) for _, options in questions]
+        ranked = [ranks(options) for _, options in questions]
         asked = [
             (question.strip(), tuple(flat(options[i]) for i in order))
             for (question, options), order in zip(questions, ranked, strict=True)
@@ -105,8 +105,3 @@ class LlmGuesser:
     def _key(self, question: str, options: tuple[str, ...]) -> str:
         parts = [self._generator.model, question, *options]
         return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _ranks(options: Sequence[str]) -> list[int]:
-    """The indices of the options in their canonical order."""
-    return sorted(range(len(options)), key=lambda i: flat(options[i]))
