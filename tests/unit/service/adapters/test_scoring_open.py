@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.checkpoints import write_checkpoint
 from pydantic import ValidationError
 
+from models.checkpoint import CardEmbedder, load_card
 from models.embedders import load_embedder
-from models.scorer import MAX_CONTEXT_TOKENS
+from models.published import EvenPrior, Published, PublishedConfig
+from models.scorer import MAX_CONTEXT_TOKENS, GPOScorer
 from service.adapters.scoring.open import open_scoring
 from service.settings import Settings, SettingsError
 
@@ -56,6 +59,26 @@ def test_what_cannot_be_loaded_names_its_setting(tmp_path: Path, digest: str) ->
     folder = write_checkpoint(tmp_path, digest=digest, dim=384)
     assert "GPO_EMBEDDER" in refusal(checkpoint=folder, embedder="word2vec")
     assert "GPO_DEVICE='abacus'" in refusal(checkpoint=folder, device="abacus")
+
+
+async def test_a_prior_that_a_checkpoint_cannot_serve_is_refused(
+    tmp_path: Path, digest: str
+) -> None:
+    folder = write_checkpoint(
+        tmp_path / "odd", digest=digest, dim=384, config={"llm_prior": {"weight": 2}}
+    )
+    message = refusal(checkpoint=folder, prior="both")
+    assert "GPO_CHECKPOINT" in message
+    assert "llm_prior" in message
+    _, scorer = open_scoring(Settings(checkpoint=folder))  # the bank alone reads none of it
+    await scorer.close()
+    minilm = CardEmbedder("minilm", digest, 384, "prompt-newline-response/1", "mean")
+    network = Published(PublishedConfig(embedding_dim=384, layers=1)).eval()
+    card = replace(load_card(folder), arch="", embedder=minilm, config={})
+    GPOScorer(network, EvenPrior(), card).save(tmp_path / "published")
+    message = refusal(checkpoint=tmp_path / "published", prior="llm")
+    for part in ("GPO_PRIOR=llm", "GPO_CHECKPOINT", "GPO_PRIOR=bank"):
+        assert part in message
 
 
 def test_no_setting_lets_in_a_context_that_the_module_refuses() -> None:
