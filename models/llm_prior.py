@@ -123,16 +123,18 @@ def ranks(options: Sequence[str]) -> list[int]:
 
 
 def listings(options: Sequence[str], *, most: int = LISTINGS) -> list[tuple[str, ...]]:
-    """The options in several orders: rotations of the sorted ones, each also reversed.
+    """The options in several orders, which do not depend on the order in which they were sent.
 
-    They do not depend on the order in which the options were sent. With up to most / 2 options
-    each one stands in each place equally often, so a liking for a place cancels out.
+    Up to `most` options: the rotations of the sorted ones, so that each one stands in each place
+    once and a liking for a place cancels out. More: some of these, each also reversed.
     """
     ranked = tuple(sorted(options))
-    turns = max(min(len(ranked), most // 2), 1)
-    starts = [len(ranked) * i // turns for i in range(turns)]
+    k = len(ranked)
+    if k <= most:
+        return [ranked[s:] + ranked[:s] for s in range(k)]
+    starts = [2 * k * i // most for i in range(most // 2)]
     rotated = [ranked[s:] + ranked[:s] for s in starts]
-    return list(dict.fromkeys(order for r in rotated for order in (r, r[::-1])))
+    return [order for r in rotated for order in (r, r[::-1])]
 
 
 def worded(question: str, listed: Sequence[str]) -> str:
