@@ -194,10 +194,14 @@ class ContextItem:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A group's few-shot context. Equal `digest` means equal content: it is the cache key."""
+    """A group's few-shot context. Equal `digest` means equal content: it is the cache key.
+
+    `guessed` names the guesses that its items carry, empty without any: encoded they differ.
+    """
 
     digest: str
     items: tuple[ContextItem, ...]
+    guessed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,10 @@ class Guesses:
 
 
 def _with_guesses(context: Context, guesses: dict[int, Guess]) -> Context:
-    """Its digest is another one: encoded, it holds other residuals."""
     items = [replace(item, guess=guesses.get(i)) for i, item in enumerate(context.items)]
     asked = repr([(i, guess.model) for i, guess in sorted(guesses.items())])
-    digest = hashlib.sha256(f"{context.digest}\n{asked}".encode()).hexdigest()
-    return Context(digest, tuple(items))
+    name = hashlib.sha256(asked.encode()).hexdigest()
+    return replace(context, items=tuple(items), guessed=name)
 
 
 def _rank(preference: Preference) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.checkpoint import Card
-from models.llm_prior import Fit, Pool
+from models.llm_prior import Fit, Pool, PooledPrior, vectors_key
+from models.prior import Prior
+from service.core.domain import FloatArray, Guess
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,16 @@ class Pools:
         """Raises ValueError where the card's figures make no sense."""
         stored: Any = card.config.get("llm_prior")
         return cls(mode, None if stored is None else Fit.of(stored))
+
+    def over(
+        self, base: Prior, guesses: Sequence[tuple[FloatArray, Guess | None]]
+    ) -> PooledPrior | None:
+        """`base` with the guesses for these vectors (k, D) pooled in; None without a guess."""
+        found = {vectors_key(v): guess for v, guess in guesses if guess is not None}
+        if not found:
+            return None
+        pool = self.of(next(iter(found.values())).model)
+        return PooledPrior(base, {key: guess.shares for key, guess in found.items()}, pool)
 
     def of(self, model: str) -> Pool:
         """The pool for guesses of this model."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.batches import Item
 from models.batches import Kind as ItemKind
-from models.llm_prior import PooledPrior, vectors_key
+from models.llm_prior import vectors_key
 from models.networks import Encoded
 from models.prior import Prior
 from models.scorer import ContextTooLargeError, GPOScorer
@@ -41,7 +41,7 @@ class _Job:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        return tuple(context.digest for context in self.contexts)
+        return tuple(c.digest + c.guessed for c in self.contexts)
 
 
 class ModuleScorer:
@@ -96,15 +96,9 @@ class ModuleScorer:
         self, contexts: Sequence[Context], questions: Sequence[FloatArray]
     ) -> list[bool]:
         """For each question's option vectors (k, D): does the bank know it? See the port."""
-        keys = await asyncio.to_thread(lambda: [vectors_key(v).hex() for v in questions])
-        flags = {key: self._known.get(key) for key in keys}
-        missing = {k: v for k, v in zip(keys, questions, strict=True) if flags[k] is None}
-        if missing:
-            found = await self._worker.run(self._known_batch, list(missing.values()))
-            for key, flag in zip(missing, found, strict=True):
-                self._known.put(key, flag, KNOWN_ENTRY)
-                flags[key] = flag
-        return [bool(flags[key]) for key in keys]
+        if not questions:
+            return []
+        return await self._worker.run(self._known_batch, (contexts, questions))
 
     async def check(self) -> None:
         """Return when the worker is alive. Raises ScorerFailed."""
@@ -114,20 +108,38 @@ class ModuleScorer:
         """Stop the worker that this scorer shares with its embedder."""
         await asyncio.to_thread(self._worker.close)
 
-    def _known_batch(self, jobs: list[list[FloatArray]]) -> list[list[bool]]:
-        """In the worker's thread: whether each question's expectation stands on a population."""
-        return [
-            [e.support > 0 for e in self._module.prior.expect([(ItemKind.SHARE, v) for v in job])]
-            for job in jobs
-        ]
+    def _known_batch(
+        self, jobs: list[tuple[Sequence[Context], Sequence[FloatArray]]]
+    ) -> list[list[bool]]:
+        """In the worker's thread: whether each expectation stands on a population."""
+        found = []
+        for contexts, questions in jobs:
+            bases = dict(self._base(context) for context in contexts)
+            each = [self._supported(name, base, questions) for name, base in bases.items()]
+            found.append([all(flags) for flags in zip(*each, strict=True)])
+        return found
+
+    def _base(self, context: Context) -> tuple[str, Prior]:
+        """What is expected for this context's group before a guess; equal names, equal priors."""
+        return "", self._module.prior
+
+    def _supported(self, name: str, base: Prior, questions: Sequence[FloatArray]) -> list[bool]:
+        keys = [name + vectors_key(vectors).hex() for vectors in questions]
+        flags = {key: self._known.get(key) for key in keys}
+        new = {k: v for k, v in zip(keys, questions, strict=True) if flags[k] is None}
+        expected = base.expect([(ItemKind.SHARE, vectors) for vectors in new.values()])
+        for key, expectation in zip(new, expected, strict=True):
+            flags[key] = expectation.support > 0
+            self._known.put(key, expectation.support > 0, KNOWN_ENTRY)
+        return [bool(flags[key]) for key in keys]
 
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
-        pairs = [p for j in jobs for p in zip(j.targets, j.guesses, strict=False)]
-        prior = self._pooled(pairs)
+        pairs = [p for job in jobs for p in zip(job.targets, job.guesses, strict=False)]
+        pooled = self._pools.over(self._module.prior, pairs)
 
         def run(encoded: list[Encoded], questions: list[FloatArray]) -> list[list[Prediction]]:
-            priors = {"priors": [prior] * len(encoded)} if prior else {}
+            priors = {"priors": [pooled] * len(encoded)} if pooled else {}
             return [
                 [Prediction(p.mean, p.std, p.low, p.high) for p in row]
                 for row in self._module.predict_many(encoded, questions, **priors)
@@ -171,29 +183,22 @@ class ModuleScorer:
         return results
 
     def _encoded(self, context: Context) -> Encoded:
-        encoded = self.cache.get(context.digest)
+        key = context.digest + context.guessed
+        encoded = self.cache.get(key)
         if encoded is None:
             items = [
                 Item(ItemKind(item.kind.value), item.vectors, item.values, item.weight)
                 for item in context.items
             ]
-            prior = self._pooled([(item.vectors, item.guess) for item in context.items])
-            priors = {"prior": prior} if prior else {}
+            guesses = [(item.vectors, item.guess) for item in context.items]
+            pooled = self._pools.over(self._module.prior, guesses)
+            priors = {"prior": pooled} if pooled else {}
             try:
                 encoded = self._module.encode_context(items, **priors)
             except ContextTooLargeError as exc:
                 raise InputTooLarge([FieldError("", str(exc))]) from exc
-            self.cache.put(context.digest, encoded, encoded.nbytes)
+            self.cache.put(key, encoded, encoded.nbytes)
         return encoded
-
-    def _pooled(self, pairs: Sequence[tuple[FloatArray, Guess | None]]) -> Prior | None:
-        """The module's prior with these guesses in it; None where there are none."""
-        guesses = {vectors_key(v): guess for v, guess in pairs if guess is not None}
-        if not guesses:
-            return None
-        pool = self._pools.of(next(iter(guesses.values())).model)
-        shares = {key: guess.shares for key, guess in guesses.items()}
-        return PooledPrior(self._module.prior, shares, pool)
 
 
 def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:
