@@ -19,7 +19,7 @@ from rich.console import Console
 from models.batches import KINDS
 from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
-from models.corpora import Corpora, load_corpora
+from models.corpora import Corpora, default_cache, load_corpora
 from models.datasets import DataError
 from models.domains import build_domains, fit_on_all
 from models.embedders import Embedder, EmbedderError, load_embedder
@@ -28,6 +28,9 @@ from models.evaluation import evaluate
 from models.gpo import GPO
 from models.initial import Initial, load_initial
 from models.leanings import with_leanings
+from models.llm_answers import LlmAnswers
+from models.llm_fit import fit_pool
+from models.llm_prior import Fit
 from models.networks import arch_of
 from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
@@ -164,6 +167,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         )
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
+    fit = _fit_llm(args, group, corpora, prior, console)
     trainer = Trainer(
         with_leanings(domains, seed=args.seed) if args.leanings else domains,
         initial.network if initial else network_config(args, embedder.dim),
@@ -178,7 +182,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         console.print(f"resuming at step {trainer.step} from {run}")
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank))
+    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank, fit))
     if group.first:
         served = scorer
         if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
@@ -215,8 +219,29 @@ def _print_worst(trainer: Trainer, console: Console) -> None:
         )
 
 
-def _with_split(card: Card, split: SplitConfig, bank: str) -> Card:
-    return replace(card, config={**card.config, "split": asdict(split), "bank": bank})
+def _fit_llm(
+    args: argparse.Namespace,
+    group: Ranks,
+    corpora: Corpora,
+    prior: PopulationPrior,
+    console: Console,
+) -> Fit | None:
+    """The weight of the model that `--llm-prior` names, before the training, so it fails early."""
+    if args.llm_prior is not None and args.arch == "published":
+        raise ValueError("--llm-prior: --arch published has no prior; leave one of them out")
+    if args.llm_prior is None or not group.first:
+        return None
+    answers = LlmAnswers.load(
+        args.llm_prior, device=group.device, cache=args.cache or default_cache()
+    )
+    fit = fit_pool(answers.name, answers.shares, corpora, prior)
+    console.print(f"{fit.model}: weight {fit.both.weight:g}, {dict(fit.figures)}", markup=False)
+    return fit
+
+
+def _with_split(card: Card, split: SplitConfig, bank: str, fit: Fit | None) -> Card:
+    found = {} if fit is None else {"llm_prior": fit.stored()}
+    return replace(card, config={**card.config, **found, "split": asdict(split), "bank": bank})
 
 
 if __name__ == "__main__":
