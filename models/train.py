@@ -19,6 +19,8 @@ from rich.console import Console
 from models.batches import KINDS
 from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
+from models.consensus import KEY, fit_weight
+from models.contenders import Contender
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
 from models.domains import build_domains, fit_on_all
@@ -178,7 +180,8 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         console.print(f"resuming at step {trainer.step} from {run}")
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank))
+    weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
+    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank, weight))
     if group.first:
         served = scorer
         if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
@@ -215,8 +218,9 @@ def _print_worst(trainer: Trainer, console: Console) -> None:
         )
 
 
-def _with_split(card: Card, split: SplitConfig, bank: str) -> Card:
-    return replace(card, config={**card.config, "split": asdict(split), "bank": bank})
+def _with_split(card: Card, split: SplitConfig, bank: str, weight: float) -> Card:
+    told = {"split": asdict(split), "bank": bank, KEY: weight}
+    return replace(card, config={**card.config, **told})
 
 
 if __name__ == "__main__":
