@@ -14,13 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from models.batches import Kind
+from models.consensus import KEY, with_consensus
 from models.contenders import Contender
 from models.corpora import Corpora
 from models.judges import Judge, RatingJudge
 from models.metrics import concentration
 from models.persona_judge import PersonaJudge
 from models.prior import PopulationPrior
-from models.regimes import CONTEXTS, HEADLINE, rating_tasks, survey_tasks
+from models.regimes import CONTEXTS, HEADLINE, RatingTask, rating_tasks, survey_tasks
 from models.scorer import GPOScorer, Scored
 from models.splits import Part
 from models.statement_regimes import debate_tasks, persona_tasks, statement_kind
@@ -125,11 +126,29 @@ def _contend(
         answers = judge.answers(contender, task, HEADLINE, swap=True)
         terms = judge.terms(task, [s.mean for s in answers])
         tallies.add(_swapped(contender.name), seed, group, terms, cluster=cluster)
+    if isinstance(judge, RatingJudge):
+        _choose(judge, contender, task, seed, tallies)
     for size in (n for n in CONTEXTS if n <= len(task.context)):
         scored, who = judge.answers(contender, task, size), _module(contender.name, size)
         terms = judge.terms(task, [s.mean for s in scored])
         tallies.add(who, seed, group, terms, cluster=cluster)
         tallies.intervals(who, scored, truth)
+
+
+def _choose(
+    judge: RatingJudge, contender: Contender, task: RatingTask, seed: int, tallies: Tallies
+) -> None:
+    """What the service would choose: the score with the consensus, in its fitted weight."""
+    weight = float(contender.scorer.card.config.get(KEY, 0.0))
+    if not weight:
+        return
+    group, cluster = judge.label(task)
+    for swap in (False, True) if judge.can_swap(task) else (False,):
+        scored = judge.answers(contender, task, HEADLINE, swap=swap)
+        terms = judge.terms(task, with_consensus(judge, task, scored, weight))
+        name = f"{contender.name}, {HEADLINE}, {'swapped, ' * swap}with consensus"
+        who = Predictor(name, role="choice", source=contender.name, context=HEADLINE)
+        tallies.add(who, seed, group, terms, cluster=cluster)
 
 
 def _plain(
@@ -166,7 +185,7 @@ def is_headline(row: Row) -> bool:
 def _in_order(rows: Sequence[Row]) -> list[Row]:
     """Baselines first, then each checkpoint: swapped, the sizes, what they are worth."""
     sources = list(dict.fromkeys(r.source for r in rows if r.source))
-    roles = ("baseline", "swapped", "module", "prior", "gain")
+    roles = ("baseline", "swapped", "module", "prior", "gain", "choice")
     place = {"": -1, **{s: i for i, s in enumerate(sources)}}
 
     def key(row: Row) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from models.contenders import Contender
 from models.corpora import Corpora
 from models.datasets import Corpus
 from models.metrics import uplift_terms
+from models.prior import halves
 from models.regimes import HEADLINE, RatingTask
 from models.scorer import Scored
 from models.splits import Part, Split, is_debates
@@ -73,7 +74,7 @@ class RatingJudge:
         if self.popularity is not None:
             model = self.popularity
             found["popularity, linear"] = lambda t: [model(x) for x in self._lists(t)]
-        found["consensus of the candidates"] = self._consensus
+        found["consensus of the candidates"] = self.consensus
         return found | ({"in-context ridge": self._ridge} if self.in_context else {})
 
     def answers(
@@ -103,14 +104,13 @@ class RatingJudge:
             return group, corpus.pairs[corpus.starts[task.context[0]]][0]
         return f"{corpus.name}: {group}", f"{corpus.name}: {group}"
 
-    def _lists(self, task: RatingTask) -> Answers:
+    def consensus(self, task: RatingTask) -> Answers:
+        """How near each candidate (n,) is to the others: of the responses' halves alone."""
+        return [baselines.consensus(halves(x)[1]) for x in self._lists(task)]
+
+    def _lists(self, task: RatingTask) -> Sequence[FloatArray]:
         corpus, vectors = self.corpora.corpora[task.corpus], self.corpora.vectors[task.corpus]
         return [vectors[corpus.starts[items]] for items in task.lists]
-
-    def _consensus(self, task: RatingTask) -> Answers:
-        """Of the answers alone: with the prompt in front all candidates look alike."""
-        corpus, answers = self.corpora.corpora[task.corpus], self.corpora.answers[task.corpus]
-        return [baselines.consensus(answers[corpus.starts[items]]) for items in task.lists]
 
     def _ridge(self, task: RatingTask) -> Answers:
         corpus, vectors = self.corpora.corpora[task.corpus], self.corpora.vectors[task.corpus]

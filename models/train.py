@@ -19,6 +19,8 @@ from rich.console import Console
 from models.batches import KINDS
 from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
+from models.consensus import KEY, fit_weight
+from models.contenders import Contender
 from models.corpora import Corpora, default_cache, load_corpora
 from models.datasets import DataError
 from models.domains import build_domains, fit_on_all
@@ -182,7 +184,12 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         console.print(f"resuming at step {trainer.step} from {run}")
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank, fit))
+    weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
+    told = {"split": asdict(split), "bank": args.bank, KEY: weight}
+    if fit is not None:
+        told["llm_prior"] = fit.stored()
+    card = replace(scorer.card, config={**scorer.card.config, **told})
+    scorer = replace(scorer, card=card)
     if group.first:
         served = scorer
         if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
@@ -237,11 +244,6 @@ def _fit_llm(
     fit = fit_pool(answers.name, answers.shares, corpora, prior)
     console.print(f"{fit.model}: weight {fit.both.weight:g}, {dict(fit.figures)}", markup=False)
     return fit
-
-
-def _with_split(card: Card, split: SplitConfig, bank: str, fit: Fit | None) -> Card:
-    found = {} if fit is None else {"llm_prior": fit.stored()}
-    return replace(card, config={**card.config, **found, "split": asdict(split), "bank": bank})
 
 
 if __name__ == "__main__":
