@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -39,7 +40,6 @@ from models.prior import PopulationPrior, PriorConfig
 from models.published import EvenPrior
 from models.report import show
 from models.scorer import GPOScorer
-from models.splits import SplitConfig
 from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
 from models.trainer import Trainer, TrainResult
 
@@ -186,10 +186,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
     weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
     told = {"split": asdict(split), "bank": args.bank, KEY: weight}
-    if fit is not None:
-        told["llm_prior"] = fit.stored()
-    card = replace(scorer.card, config={**scorer.card.config, **told})
-    scorer = replace(scorer, card=card)
+    scorer = replace(scorer, card=_with(scorer.card, told, fit))
     if group.first:
         served = scorer
         if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
@@ -244,6 +241,11 @@ def _fit_llm(
     fit = fit_pool(answers.name, answers.shares, corpora, prior)
     console.print(f"{fit.model}: weight {fit.both.weight:g}, {dict(fit.figures)}", markup=False)
     return fit
+
+
+def _with(card: Card, told: Mapping[str, Any], fit: Fit | None) -> Card:
+    found = {} if fit is None else {"llm_prior": fit.stored()}
+    return replace(card, config={**card.config, **told, **found})
 
 
 if __name__ == "__main__":
