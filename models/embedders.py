@@ -31,7 +31,7 @@ from models.embedder_networks import (
     minilm_folder,
     model_folder,
 )
-from models.texts import TEMPLATE, TokenWindow, together
+from models.texts import TEMPLATE, TokenWindow, quotation, together
 
 __all__ = [
     "Embedder",
@@ -126,12 +126,19 @@ class Embedder:
     def embed_texts(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
         """Vectors (n, D / 2) of single texts, each embedded once; zeros for an empty one.
 
+        A text that quotes a statement lies between its own vector and that of the statement.
         Raises EmbedderError for a text that is too long.
         """
-        distinct = {text: 1 + i for i, text in enumerate(dict.fromkeys(t for t in texts if t))}
+        quoted = {text: quote for text in texts if (quote := quotation(text))}
+        wanted = dict.fromkeys(t for t in (*texts, *quoted.values()) if t)
+        distinct = {text: 1 + i for i, text in enumerate(wanted)}
         vectors = np.zeros((1 + len(distinct), self.dim // 2), dtype=np.float32)
         vectors[1:] = self._embed_distinct(list(distinct), progress)
-        return vectors[[distinct.get(text, 0) for text in texts]]
+        found = vectors[[distinct.get(text, 0) for text in texts]]
+        for i, text in enumerate(texts):
+            if text in quoted:
+                found[i] = _between(found[i], vectors[distinct[quoted[text]]])
+        return found
 
     def _embed_distinct(self, texts: list[str], progress: bool) -> FloatArray:
         lengths = self._window.lengths(texts)
@@ -228,6 +235,13 @@ class EmbeddingCache:
 def text_key(text: str) -> str:
     """Digest of a stripped text: equal keys mean equal vectors."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _between(a: FloatArray, b: FloatArray) -> FloatArray:
+    """The direction in the middle of two vectors (D,), with the length of the first."""
+    lengths = [max(float(np.linalg.norm(v)), 1e-9) for v in (a, b)]
+    middle = a / lengths[0] + b / lengths[1]
+    return np.asarray(middle * lengths[0] / max(float(np.linalg.norm(middle)), 1e-9), np.float32)
 
 
 def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

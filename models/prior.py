@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.batches import Expectation, FloatArray, Kind, Reals, centre, roots
+from models.batches import Expectation, FloatArray, Kind, Reals, roots
 from models.datasets import IntArray
 
 LEAST_ROOT = 0.1  # smallest root of a share that a kernel prior may give, before normalising
@@ -84,9 +84,10 @@ class Cells:
     @classmethod
     def of(cls, items: Sequence[FloatArray]) -> Cells:
         """The pairs of several questions, each with vectors (k, D)."""
-        prompt, response = halves(np.concatenate(items))
-        stance = np.concatenate([centre(v) for v in items if len(v)] or [response])
-        return cls(unit(prompt), unit(response), unit(stance))
+        prompt, response = (unit(half) for half in halves(np.concatenate(items)))
+        ends = np.cumsum([len(v) for v in items])[:-1]
+        away = [r - r.mean(0) for r in np.split(response, ends) if len(r)]
+        return cls(prompt, response, unit(np.concatenate([response[:0], *away])))
 
     def kernel(self, other: Cells, config: PriorConfig) -> FloatArray:
         """Kernel (n, m) with other pairs: near questions with near options get near answers."""

@@ -23,7 +23,7 @@ from models.consensus import KEY, fit_weight
 from models.contenders import Contender
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
-from models.domains import build_domains, fit_on_all
+from models.domains import Domain, build_domains, fit_on_all
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
@@ -36,7 +36,7 @@ from models.prior import PopulationPrior, PriorConfig
 from models.published import EvenPrior
 from models.report import show
 from models.scorer import GPOScorer
-from models.splits import SplitConfig
+from models.splits import SplitConfig, is_debates
 from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
 from models.trainer import Trainer, TrainResult
 
@@ -167,7 +167,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
     trainer = Trainer(
-        with_leanings(domains, seed=args.seed) if args.leanings else domains,
+        _met_in_training(domains, args),
         initial.network if initial else network_config(args, embedder.dim),
         EpisodeConfig(),
         train_config(args),
@@ -192,6 +192,19 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
     _print_worst(trainer, console)
     return scorer, corpora
+
+
+def _met_in_training(domains: Sequence[Domain], args: argparse.Namespace) -> Sequence[Domain]:
+    """The domains that episodes are drawn from.
+
+    Debates tell what is liked, but who likes what in those that the project invented misleads a
+    ridge (docs/experiments.md): with `leanings` other groups over the same statements stand in.
+    """
+    if not args.leanings:
+        return domains
+    found = with_leanings(domains, seed=args.seed)
+    debates = {d.corpus.name for d in domains if is_debates(d.corpus)}
+    return [d for d in found if d.corpus.name not in debates]
 
 
 def _initial(args: argparse.Namespace, embedder: Embedder) -> Initial | None:
