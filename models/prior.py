@@ -86,8 +86,7 @@ class Cells:
         """The pairs of several questions, each with vectors (k, D)."""
         prompt, response = (unit(half) for half in halves(np.concatenate(items)))
         ends = np.cumsum([len(v) for v in items])[:-1]
-        away = [r - r.mean(0) for r in np.split(response, ends) if len(r)]
-        return cls(prompt, response, unit(np.concatenate([response[:0], *away])))
+        return cls(prompt, response, _stances(np.split(response, ends)))
 
     def kernel(self, other: Cells, config: PriorConfig) -> FloatArray:
         """Kernel (n, m) with other pairs: near questions with near options get near answers."""
@@ -150,10 +149,7 @@ class PopulationPrior:
 
     def _to_cells(self) -> Cells:
         prompt, response = (self.bank_text[number] for number in self.bank_pair.T)
-        stance = np.zeros_like(response)
-        for start, stop in self._spans:
-            stance[start:stop] = response[start:stop] - response[start:stop].mean(0)
-        return Cells(prompt, response, unit(stance))
+        return Cells(prompt, response, _stances(np.split(response, self._spans[1:, 0])))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint stores; vectors, profiles and coefficients as float16."""
@@ -367,6 +363,14 @@ def shares_of(root: Reals) -> FloatArray:
     """Shares (k,) that sum to 1, from their roots."""
     square = np.maximum(root, 0) ** 2
     return np.asarray(square / max(square.sum(), 1e-9), np.float32)
+
+
+def _stances(responses: Sequence[FloatArray]) -> FloatArray:
+    """What sets the responses (k, D / 2) of each question apart, by the unit directions of all.
+
+    The bank keeps directions alone, so lengths may not count here either.
+    """
+    return unit(np.concatenate([r - r.mean(0) if len(r) else r for r in responses]))
 
 
 def _leave_one_out(inverse: Reals, alpha: Reals, y: Reals, question: IntArray) -> Reals:

@@ -249,7 +249,7 @@ def test_well_inside_a_shift_is_an_addition(value: float, shift: float) -> None:
 
 
 def shifted(value: float, shift: float) -> float:
-    return float(_shifted(torch.tensor(value).double(), torch.tensor(shift).double()))
+    return float(_shifted(*torch.tensor([value, shift], dtype=torch.float64)))
 
 
 def rate(value: float, shift: float) -> float:
