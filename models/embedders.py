@@ -14,13 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from models.embedder_networks import (
@@ -157,28 +156,20 @@ class Embedder:
         return vectors
 
 
-def load_embedder(
-    spec: str,
-    *,
-    device: str = "cpu",
-    dtype: str = "float32",
-    tuned: Mapping[str, Tensor] | None = None,
-) -> Embedder:
+def load_embedder(spec: str, *, device: str = "cpu", dtype: str = "float32") -> Embedder:
     """Load `minilm`, `st:NAME` or `hf:NAME`, where NAME is a folder or a hub name.
 
     `hf:NAME#layer=K` takes hidden layer K of a causal LM (default -1, the last), mean-pooled over
-    the tokens. `tuned`: what a checkpoint changes in its weights (`models.tuning`).
-    Raises EmbedderError.
+    the tokens. Raises EmbedderError.
     """
     kind, _, name = spec.partition(":")
-    if spec == "minilm" or (kind == "st" and name):
-        folder = minilm_folder() if spec == "minilm" else model_folder(name)
-        network = load_sentence_transformer(folder, device=device, dtype=dtype, tuned=tuned)
-        languages = ("en",) if spec == "minilm" else ()
-        return _build(spec, network, device, dtype, languages=languages)
+    if spec == "minilm":
+        network = load_sentence_transformer(minilm_folder(), device=device, dtype=dtype)
+        return _build(spec, network, device, dtype, languages=("en",))
+    if kind == "st" and name:
+        network = load_sentence_transformer(model_folder(name), device=device, dtype=dtype)
+        return _build(spec, network, device, dtype)
     if kind == "hf" and name:
-        if tuned:
-            raise EmbedderError(f"{spec} is no sentence-transformer, only such can be tuned")
         name, _, option = name.partition("#")
         layer = _layer(option, spec)
         folder = model_folder(name)
