@@ -19,7 +19,7 @@ from rich.console import Console
 from models.batches import KINDS
 from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
-from models.consensus import KEY, fit_weight
+from models.consensus import fit_weight
 from models.contenders import Contender
 from models.corpora import Corpora, load_corpora
 from models.datasets import DataError
@@ -35,7 +35,7 @@ from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
 from models.published import EvenPrior
 from models.report import show
-from models.scorer import GPOScorer
+from models.scorer import CONSENSUS, GPOScorer
 from models.splits import SplitConfig, is_debates
 from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
 from models.trainer import Trainer, TrainResult
@@ -232,7 +232,7 @@ def _print_worst(trainer: Trainer, console: Console) -> None:
 
 
 def _with_split(card: Card, split: SplitConfig, bank: str, weight: float) -> Card:
-    told = {"split": asdict(split), "bank": bank, KEY: weight}
+    told = {"split": asdict(split), "bank": bank, CONSENSUS: weight}
     return replace(card, config={**card.config, **told})
 
 

@@ -100,7 +100,11 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             admission=Admission(settings.max_candidates_in_flight),
             limits=limits,
             system_prompt=settings.system_prompt,
-            consensus_weight=settings.consensus_weight,
+            consensus_weight=(
+                parts.scorer.consensus_weight
+                if settings.consensus_weight == "fitted"
+                else settings.consensus_weight
+            ),
         ),
         readiness=build_readiness(parts),
         limits=limits,
