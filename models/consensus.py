@@ -18,7 +18,6 @@ from models.scorer import Scored
 from models.splits import Part
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)
-KEY = "consensus_weight"  # in a card's config
 SEEDS = (0, 1)
 
 

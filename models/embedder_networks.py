@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,9 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor, nn
-
-from models.lora import merge
 
 FloatArray = NDArray[np.float32]
 
@@ -90,13 +87,8 @@ def model_folder(name: str) -> Path:
         ) from exc
 
 
-def load_sentence_transformer(
-    folder: Path, *, device: str, dtype: str, tuned: Mapping[str, Tensor] | None = None
-) -> Network:
-    """The model as its authors pool it; where it normalises its vectors, they stay normalised.
-
-    `tuned`: low-rank updates of its transformer, as of `models.lora`.
-    """
+def load_sentence_transformer(folder: Path, *, device: str, dtype: str) -> Network:
+    """The model as its authors pool it; where it normalises its vectors, they stay normalised."""
     from sentence_transformers import SentenceTransformer
 
     digest = _weights_digest(folder)
@@ -110,12 +102,6 @@ def load_sentence_transformer(
             )
         except (OSError, ValueError, RuntimeError) as exc:
             raise EmbedderError(f"cannot load {folder} as a sentence-transformer: {exc}") from exc
-    if tuned:
-        try:
-            merge(transformer_of(model), tuned)
-        except ValueError as exc:
-            raise EmbedderError(f"{folder}: {exc}") from exc
-        digest = hashlib.sha256(f"{digest}:{tensors_digest(tuned)}".encode()).hexdigest()
     model.eval().to(dtype=_dtype(dtype))
 
     def encode(texts: list[str]) -> FloatArray:
@@ -135,23 +121,6 @@ def load_sentence_transformer(
         pooling=modules,
         layer=None,
     )
-
-
-def transformer_of(model: Any) -> nn.Module:
-    """The transformer inside a sentence-transformer. Raises EmbedderError without one."""
-    found = getattr(model[0], "auto_model", None)
-    if not isinstance(found, nn.Module):
-        raise EmbedderError("only a sentence-transformer around a transformer can be tuned")
-    return found
-
-
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over the names and values of tensors."""
-    parts = hashlib.sha256()
-    for name in sorted(tensors):
-        parts.update(name.encode())
-        parts.update(tensors[name].detach().cpu().float().contiguous().numpy().tobytes())
-    return parts.hexdigest()
 
 
 def load_causal_lm(folder: Path, *, layer: int, device: str, dtype: str) -> Network:

@@ -14,13 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from models.embedder_networks import (
@@ -31,7 +30,7 @@ from models.embedder_networks import (
     minilm_folder,
     model_folder,
 )
-from models.texts import TEMPLATE, TokenWindow, together
+from models.texts import TEMPLATE, TokenWindow, quotation, together
 
 __all__ = [
     "Embedder",
@@ -126,12 +125,19 @@ class Embedder:
     def embed_texts(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
         """Vectors (n, D / 2) of single texts, each embedded once; zeros for an empty one.
 
+        A text that quotes a statement lies between its own vector and that of the statement.
         Raises EmbedderError for a text that is too long.
         """
-        distinct = {text: 1 + i for i, text in enumerate(dict.fromkeys(t for t in texts if t))}
+        quoted = {text: quote for text in texts if (quote := quotation(text))}
+        wanted = dict.fromkeys(t for t in (*texts, *quoted.values()) if t)
+        distinct = {text: 1 + i for i, text in enumerate(wanted)}
         vectors = np.zeros((1 + len(distinct), self.dim // 2), dtype=np.float32)
         vectors[1:] = self._embed_distinct(list(distinct), progress)
-        return vectors[[distinct.get(text, 0) for text in texts]]
+        found = vectors[[distinct.get(text, 0) for text in texts]]
+        for i, text in enumerate(texts):
+            if text in quoted:
+                found[i] = _between(found[i], vectors[distinct[quoted[text]]])
+        return found
 
     def _embed_distinct(self, texts: list[str], progress: bool) -> FloatArray:
         lengths = self._window.lengths(texts)
@@ -150,28 +156,20 @@ class Embedder:
         return vectors
 
 
-def load_embedder(
-    spec: str,
-    *,
-    device: str = "cpu",
-    dtype: str = "float32",
-    tuned: Mapping[str, Tensor] | None = None,
-) -> Embedder:
+def load_embedder(spec: str, *, device: str = "cpu", dtype: str = "float32") -> Embedder:
     """Load `minilm`, `st:NAME` or `hf:NAME`, where NAME is a folder or a hub name.
 
     `hf:NAME#layer=K` takes hidden layer K of a causal LM (default -1, the last), mean-pooled over
-    the tokens. `tuned`: what a checkpoint changes in its weights (`models.tuning`).
-    Raises EmbedderError.
+    the tokens. Raises EmbedderError.
     """
     kind, _, name = spec.partition(":")
-    if spec == "minilm" or (kind == "st" and name):
-        folder = minilm_folder() if spec == "minilm" else model_folder(name)
-        network = load_sentence_transformer(folder, device=device, dtype=dtype, tuned=tuned)
-        languages = ("en",) if spec == "minilm" else ()
-        return _build(spec, network, device, dtype, languages=languages)
+    if spec == "minilm":
+        network = load_sentence_transformer(minilm_folder(), device=device, dtype=dtype)
+        return _build(spec, network, device, dtype, languages=("en",))
+    if kind == "st" and name:
+        network = load_sentence_transformer(model_folder(name), device=device, dtype=dtype)
+        return _build(spec, network, device, dtype)
     if kind == "hf" and name:
-        if tuned:
-            raise EmbedderError(f"{spec} is no sentence-transformer, only such can be tuned")
         name, _, option = name.partition("#")
         layer = _layer(option, spec)
         folder = model_folder(name)
@@ -228,6 +226,13 @@ class EmbeddingCache:
 def text_key(text: str) -> str:
     """Digest of a stripped text: equal keys mean equal vectors."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _between(a: FloatArray, b: FloatArray) -> FloatArray:
+    """The direction in the middle of two vectors (D,), with the length of the first."""
+    lengths = [max(float(np.linalg.norm(v)), 1e-9) for v in (a, b)]
+    middle = a / lengths[0] + b / lengths[1]
+    return np.asarray(middle * lengths[0] / max(float(np.linalg.norm(middle)), 1e-9), np.float32)
 
 
 def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

@@ -17,7 +17,7 @@ from models.domains import Domain, Mix
 from models.prior import between
 from models.splits import Part, population
 
-SURVEYS = 2.0  # how often a survey is drawn, for each time that another corpus is
+SURVEYS = 3.0  # how often a survey is drawn, for each time that another corpus is
 CHOSEN_FIRST = np.array([1.0, 0.0], np.float32)
 
 

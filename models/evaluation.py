@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from models.batches import Kind
-from models.consensus import KEY, with_consensus
+from models.consensus import with_consensus
 from models.contenders import Contender
 from models.corpora import Corpora
 from models.judges import Judge, RatingJudge
@@ -139,7 +139,7 @@ def _choose(
     judge: RatingJudge, contender: Contender, task: RatingTask, seed: int, tallies: Tallies
 ) -> None:
     """What the service would choose: the score with the consensus, in its fitted weight."""
-    weight = float(contender.scorer.card.config.get(KEY, 0.0))
+    weight = contender.scorer.consensus_weight
     if not weight:
         return
     group, cluster = judge.label(task)

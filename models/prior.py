@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.batches import Expectation, FloatArray, Kind, Reals, centre, roots
+from models.batches import Expectation, FloatArray, Kind, Reals, roots
 from models.datasets import IntArray
 
 LEAST_ROOT = 0.1  # smallest root of a share that a kernel prior may give, before normalising
@@ -84,9 +84,9 @@ class Cells:
     @classmethod
     def of(cls, items: Sequence[FloatArray]) -> Cells:
         """The pairs of several questions, each with vectors (k, D)."""
-        prompt, response = halves(np.concatenate(items))
-        stance = np.concatenate([centre(v) for v in items if len(v)] or [response])
-        return cls(unit(prompt), unit(response), unit(stance))
+        prompt, response = (unit(half) for half in halves(np.concatenate(items)))
+        ends = np.cumsum([len(v) for v in items])[:-1]
+        return cls(prompt, response, _stances(np.split(response, ends)))
 
     def kernel(self, other: Cells, config: PriorConfig) -> FloatArray:
         """Kernel (n, m) with other pairs: near questions with near options get near answers."""
@@ -124,7 +124,10 @@ class PopulationPrior:
         ends = np.append(starts, len(self.bank_item))[1:]
         self._spans = np.column_stack([starts, ends])
         self._prompts = self.bank_text[self.bank_pair[starts, 0]]
-        self._cells = self._to_cells()
+        self._response = self.bank_text[self.bank_pair[:, 1]]
+        options = [self._response[start:stop] for start, stop in self._spans]
+        lengths = [np.linalg.norm(r - r.mean(0), axis=1) for r in options]
+        self._length = np.maximum(np.concatenate([np.zeros(0), *lengths]), 1e-6).astype(np.float32)
 
     def _check(self) -> None:
         """Raise ValueError where shapes do not fit each other."""
@@ -146,13 +149,6 @@ class PopulationPrior:
             raise ValueError(f"bank_pair points outside of the {texts} texts")
         if (np.diff(self.bank_item) < 0).any():
             raise ValueError("bank_item does not ascend")
-
-    def _to_cells(self) -> Cells:
-        prompt, response = (self.bank_text[number] for number in self.bank_pair.T)
-        stance = np.zeros_like(response)
-        for start, stop in self._spans:
-            stance[start:stop] = response[start:stop] - response[start:stop].mean(0)
-        return Cells(prompt, response, unit(stance))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint stores; vectors, profiles and coefficients as float16."""
@@ -218,7 +214,7 @@ class PopulationPrior:
         start, stop = self._spans[question]
         if stop - start != len(response):
             return None
-        closeness = response @ self._cells.response[start:stop].T
+        closeness = response @ self._response[start:stop].T
         best = closeness.argmax(1)
         same = closeness.max(1).min() >= SAME and len(set(best.tolist())) == len(best)
         return start + best if same else None
@@ -227,10 +223,29 @@ class PopulationPrior:
         """Kernel ridge expectations of questions outside the bank, each from vectors (k, D)."""
         found: list[Expectation] = []
         for chunk in _chunks(items):
-            lift = Cells.of(chunk).kernel(self._cells, self.config) @ self.bank_alpha
+            lift = self.kernel(Cells.of(chunk)) @ self.bank_alpha
             ends = np.cumsum([len(v) for v in chunk])[:-1]
             found += [_lifted(part) for part in np.split(lift, ends)]
         return found
+
+    def kernel(self, asked: Cells) -> FloatArray:
+        """`Cells.kernel` (n, N) with the bank, by way of its distinct texts, who are fewer."""
+        if not len(self._spans):
+            return np.zeros((len(asked.prompt), 0), np.float32)
+        starts, sizes = self._spans[:, 0], np.diff(self._spans)[:, 0]
+        prompt, response = self.bank_pair.T
+        # The options of a question stand one behind the other and share its prompt.
+        repeats = np.append(True, (np.diff(asked.prompt, axis=0) != 0).any(1))
+        questions = (asked.prompt[repeats] @ self.bank_text.T)[:, prompt]
+        stance = (asked.stance @ self.bank_text.T)[:, response]
+        stance -= np.repeat(np.add.reduceat(stance, starts, axis=1) / sizes, sizes, axis=1)
+        stance /= self._length
+        distance = (questions[np.cumsum(repeats) - 1] - 1) / self.config.question_width
+        distance += (
+            (asked.response @ self.bank_text.T)[:, response] - 1
+        ) / self.config.option_width
+        distance += (stance - 1) / self.config.stance_width
+        return np.asarray(np.exp(distance, out=distance), np.float32)
 
     def approval(self, vectors: FloatArray) -> Expectation:
         """Expected approval of responses (n, D), each on its own."""
@@ -366,6 +381,14 @@ def shares_of(root: Reals) -> FloatArray:
     """Shares (k,) that sum to 1, from their roots."""
     square = np.maximum(root, 0) ** 2
     return np.asarray(square / max(square.sum(), 1e-9), np.float32)
+
+
+def _stances(responses: Sequence[FloatArray]) -> FloatArray:
+    """What sets the responses (k, D / 2) of each question apart, by the unit directions of all.
+
+    The bank keeps directions alone, so lengths may not count here either.
+    """
+    return unit(np.concatenate([r - r.mean(0) if len(r) else r for r in responses]))
 
 
 def _leave_one_out(inverse: Reals, alpha: Reals, y: Reals, question: IntArray) -> Reals:

@@ -180,7 +180,8 @@ class InContextRidge(nn.Module):
             likely = torch.softmax(self.log_likely, 0).expand(batch, -1)
             return Fit(residual.new_zeros(batch, PARTS, 0), likely, middle)
         residual = residual * mask
-        experts = EXPERTS if width <= RIVAL_TOKENS else 1
+        few = mask.sum(1, keepdim=True) <= RIVAL_TOKENS
+        experts = EXPERTS if few.any() else 1
         scale = self.log_kernel.exp()[:experts]
         gram = self._gram(frame, middle, scale)
         noise = torch.where(mask[:, None], self.noise(context)[:, :experts], 1.0)
@@ -192,6 +193,7 @@ class InContextRidge(nn.Module):
         cost = ((residual[:, None] * duals / 2 + logs) * mask[:, None]).sum(2)
         gate = (self.log_likely + self.gate(traits(context, residual)))[:, :experts]
         score = gate - self.log_trust.exp() * cost
+        score = score.masked_fill(~few & (torch.arange(experts, device=few.device) > 0), -math.inf)
         likely = F.pad(torch.softmax(score, 1), (0, EXPERTS - experts))
         weights = likely[:, :experts, None] * scale  # (B, E, PARTS)
         return Fit(torch.einsum("bep,bec->bpc", weights, duals), likely, middle)

@@ -32,6 +32,7 @@ from models.published import EvenPrior
 
 ARCH = RESIDUAL
 BANK = "bank.safetensors"
+CONSENSUS = "consensus_weight"  # in a card's config
 MAX_CONTEXT_TOKENS = 8192
 CELLS = 2_000_000  # attention cells (targets x context) at a time, which bounds memory
 
@@ -68,6 +69,11 @@ class GPOScorer:
     prior: PopulationPrior | EvenPrior
     card: Card
     calibration: Calibration = field(default_factory=Calibration)
+
+    @property
+    def consensus_weight(self) -> float:
+        """How much the consensus of candidates counts beside their scores, 0 where not fitted."""
+        return float(self.card.config.get(CONSENSUS, 0.0))
 
     @classmethod
     def load(cls, path: Path | str, *, device: str = "cpu") -> GPOScorer:

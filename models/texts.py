@@ -6,11 +6,17 @@ Owns token counts and budgets, which are those of both together; knows tokenizer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-TEMPLATE = "prompt-beside-response/2"
+TEMPLATE = "prompt-beside-response/3"
+QUOTES = re.compile(
+    r"“([^“”]+)”|\"([^\"]+)\"|«([^«»]+)»|(?:^|(?<=[\s:]))'(.+)'(?=$|[\s?.!])", re.DOTALL
+)
+QUOTED_WORDS = 3  # of a quotation that counts
+QUOTED_SHARE = 0.3  # of the text's characters
 PROMPT_TOKENS = 96
 RESPONSE_TOKENS = 152
 
@@ -21,6 +27,17 @@ def together(prompt: str, response: str) -> str:
     An empty part leaves no newline behind.
     """
     return "\n".join(part for part in (prompt.strip(), response.strip()) if part)
+
+
+def quotation(text: str) -> str | None:
+    """The one statement that a text is about, as it quotes it, or None.
+
+    Questions such as "Would you say this: “…”?" are all alike but for the statement.
+    """
+    found = [next(filter(None, groups)).strip() for groups in QUOTES.findall(text)]
+    if len(found) != 1 or len(found[0].split()) < QUOTED_WORDS:
+        return None
+    return found[0] if len(found[0]) >= QUOTED_SHARE * len(text) else None
 
 
 class TokenWindow:

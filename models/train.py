@@ -20,11 +20,11 @@ from rich.console import Console
 from models.batches import KINDS
 from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
-from models.consensus import KEY, fit_weight
+from models.consensus import fit_weight
 from models.contenders import Contender
 from models.corpora import Corpora, default_cache, load_corpora
 from models.datasets import DataError
-from models.domains import build_domains, fit_on_all
+from models.domains import Domain, build_domains, fit_on_all
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
@@ -39,7 +39,8 @@ from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
 from models.published import EvenPrior
 from models.report import show
-from models.scorer import GPOScorer
+from models.scorer import CONSENSUS, GPOScorer
+from models.splits import is_debates
 from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
 from models.trainer import Trainer, TrainResult
 
@@ -171,7 +172,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
     fit = _fit_llm(args, group, corpora, prior, console)
     trainer = Trainer(
-        with_leanings(domains, seed=args.seed) if args.leanings else domains,
+        _met_in_training(domains, args),
         initial.network if initial else network_config(args, embedder.dim),
         EpisodeConfig(),
         train_config(args),
@@ -185,7 +186,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
     weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
-    told = {"split": asdict(split), "bank": args.bank, KEY: weight}
+    told = {"split": asdict(split), "bank": args.bank, CONSENSUS: weight}
     scorer = replace(scorer, card=_with(scorer.card, told, fit))
     if group.first:
         served = scorer
@@ -197,6 +198,19 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     console.print(f"{result.steps} steps, {result.stopped}; saved {args.out}")
     _print_worst(trainer, console)
     return scorer, corpora
+
+
+def _met_in_training(domains: Sequence[Domain], args: argparse.Namespace) -> Sequence[Domain]:
+    """The domains that episodes are drawn from.
+
+    Debates tell what is liked, but who likes what in those that the project invented misleads a
+    ridge (docs/experiments.md): with `leanings` other groups over the same statements stand in.
+    """
+    if not args.leanings:
+        return domains
+    found = with_leanings(domains, seed=args.seed)
+    debates = {d.corpus.name for d in domains if is_debates(d.corpus)}
+    return [d for d in found if d.corpus.name not in debates]
 
 
 def _initial(args: argparse.Namespace, embedder: Embedder) -> Initial | None:

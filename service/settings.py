@@ -9,7 +9,7 @@ import difflib
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -117,8 +117,10 @@ class Settings(BaseSettings):
     max_timeout_s: float = Field(
         600.0, gt=0, description="Longest timeout_s of one /generate, in seconds."
     )
-    consensus_weight: float = Field(
-        0.0, ge=0, description="Weight of the candidates' consensus in selection_score."
+    consensus_weight: Annotated[float, Field(ge=0)] | Literal["fitted"] = Field(
+        0.0,
+        description="Weight of the candidates' consensus in selection_score; fitted: the one that "
+        "chose best on the held-out groups of the checkpoint's training.",
     )
     system_prompt: str | None = Field(
         None, description="The operator's system prompt, put first in every conversation."

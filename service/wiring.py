@@ -103,7 +103,11 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             admission=admission,
             limits=limits,
             system_prompt=settings.system_prompt,
-            consensus_weight=settings.consensus_weight,
+            consensus_weight=(
+                parts.scorer.consensus_weight
+                if settings.consensus_weight == "fitted"
+                else settings.consensus_weight
+            ),
         ),
         readiness=build_readiness(parts),
         limits=limits,

@@ -81,6 +81,10 @@ class FakeScorer:
     def model(self) -> str:
         return "fake-scorer@0"
 
+    @property
+    def consensus_weight(self) -> float:
+        return 0.25
+
     def _logits(self, context: Context, vectors: FloatArray) -> FloatArray:
         assert np.isfinite(vectors).all()
         total = vectors[:, 0] * 0.5

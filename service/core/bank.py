@@ -133,6 +133,11 @@ class BankedScorer:
         """Name and short digest of the checkpoint."""
         return self._scorer.model
 
+    @property
+    def consensus_weight(self) -> float:
+        """As fitted with the checkpoint."""
+        return self._scorer.consensus_weight
+
     async def predict(
         self,
         contexts: Sequence[Context],

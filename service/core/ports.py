@@ -239,6 +239,10 @@ class Scorer(Protocol):
     def model(self) -> str:
         """Name and short digest of the checkpoint."""
 
+    @property
+    def consensus_weight(self) -> float:
+        """How much the consensus of candidates counts, as fitted with the checkpoint."""
+
     async def predict(
         self,
         contexts: Sequence[Context],

@@ -69,6 +69,7 @@ class Generation:
 
     model: str
     choices: tuple[Choice, ...]
+    consensus_weight: float
     seed: int
     prompt_tokens: int
     completion_tokens: int
@@ -147,6 +148,7 @@ class Steer:
         return Generation(
             model=self._generator.model,
             choices=choices,
+            consensus_weight=self._consensus_weight,
             seed=seed,
             prompt_tokens=sum(c.prompt_tokens for c in drawn),
             completion_tokens=sum(c.completion_tokens for c in drawn),

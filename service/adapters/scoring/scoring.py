@@ -87,6 +87,11 @@ class ModuleScorer:
         """Name and short digest of the checkpoint."""
         return f"{self._module.card.name}@{self._module.card.digest}"
 
+    @property
+    def consensus_weight(self) -> float:
+        """How much the consensus of candidates counts, as fitted with the checkpoint."""
+        return self._module.consensus_weight
+
     async def predict(
         self,
         contexts: Sequence[Context],

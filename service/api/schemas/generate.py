@@ -173,6 +173,9 @@ class GenerateOut(ResponseModel):
     text: str | None
     candidates: list[CandidateOut] = Field(default=[], description="Best first.")
     choices: list[ChoiceOut] = Field(default=[], description="With `group_ids` alone.")
+    consensus_weight: float = Field(
+        0.0, description="What the consensus counts in selection_score, where it counts."
+    )
     usage: GenerateUsage
     seed: int
     timings: dict[str, float] = Field(description="Milliseconds.")
@@ -185,6 +188,8 @@ class GenerateOut(ResponseModel):
         only = None if many else choices[0]
         if only is not None and with_candidates:
             more["candidates"] = only.candidates
+        if result.consensus_weight:
+            more["consensus_weight"] = result.consensus_weight
         failed = {"failed_candidates": result.failed} if result.failed else {}
         return cls(
             id=f"gen_{uuid.uuid4().hex}",

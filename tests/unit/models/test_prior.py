@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from models.batches import Expectation, Kind
-from models.prior import BankItem, PopulationPrior, PriorConfig, Rated, fit_approval, fit_prior
+from models.prior import (
+    BankItem,
+    Cells,
+    PopulationPrior,
+    PriorConfig,
+    Rated,
+    fit_approval,
+    fit_prior,
+)
 
 HALF = 12
 DIM = 2 * HALF
@@ -297,3 +305,15 @@ def test_a_survey_alone_makes_a_prior() -> None:
     prior, unknown = fit_prior(bank(rng, 5), none, PriorConfig())
     assert len(unknown) == 5
     assert prior.approval(normal(rng, 4).reshape(2, DIM)).mean == pytest.approx([0.5, 0.5])
+
+
+def test_the_kernel_by_way_of_distinct_texts_is_the_plain_one() -> None:
+    rng = np.random.default_rng(11)
+    items = many_options(rng, 9, lengths=True)
+    prior, _ = fit_prior(items, ratings(rng), PriorConfig())
+    known = Cells.of([item.vectors for item in items])
+    asked = Cells.of([item.vectors for item in many_options(rng, 4, lengths=True)])
+    plain = asked.kernel(known, prior.config)
+    assert prior.kernel(asked) == pytest.approx(plain, abs=1e-5)
+    alone = Cells.of([items[0].vectors[:1]])
+    assert prior.kernel(alone) == pytest.approx(alone.kernel(known, prior.config), abs=1e-5)

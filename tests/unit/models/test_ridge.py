@@ -124,7 +124,7 @@ def test_an_ordinary_group_is_left_to_the_ridges_of_surveys(form: Form) -> None:
 def test_a_firm_context_is_one_of_a_group_with_firm_views(form: Form) -> None:
     vectors = statements(20)
     firm = form(vectors, np.where(agrees(vectors), 0.97, 0.03))
-    assert fit([firm]).likely[0, SURVEYS:].sum() > 0.99
+    assert fit([firm]).likely[0, SURVEYS:].sum() > 0.9
 
 
 @slow

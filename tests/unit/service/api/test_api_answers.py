@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import pytest
-from fixtures.service_app import COMPARISON, GROUP, RATING, SHARE, Bench
+from fixtures.service_app import COMPARISON, GROUP, RATING, SHARE, Bench, open_bench
 
 from service.core import errors
+from service.settings import Settings
 
 QUESTION = {"question": "Close the main street to cars?", "options": ["Yes", "Weekends", "No"]}
 OTHER = {"question": "Build a pool?", "options": ["Yes", "No"]}
@@ -293,3 +294,18 @@ async def test_a_group_changes_its_answers_with_its_version(bench: Bench) -> Non
     second = await post(bench, "/predict", {"group_id": "town", **QUESTION})
     assert second["predictions"][0]["group_version"] == 2
     assert second["predictions"][0]["distribution"] != first["predictions"][0]["distribution"]
+
+
+@pytest.mark.parametrize(("weight", "said"), [(0.0, None), (0.5, 0.5), ("fitted", 0.25)])
+async def test_the_weight_of_the_consensus_is_a_setting_and_said(
+    settings: Settings, weight: float | str, said: float | None
+) -> None:
+    """`fitted` is the weight that the checkpoint brings."""
+    changed = settings.model_copy(update={"consensus_weight": weight})
+    async with open_bench(changed) as bench:
+        await bench.add()
+        body = await post(bench, "/generate", {"group_id": "town", "prompt": "Why?", "n": 4})
+    assert body.get("consensus_weight") == said
+    for candidate in body["candidates"]:
+        near = candidate.get("consensus", 0.0) * (said or 0.0)
+        assert candidate["selection_score"] == pytest.approx(candidate["score"] + near)
