@@ -21,12 +21,12 @@ from rich.table import Table
 from models.batches import Item, Kind
 from models.corpora import Corpora, load_corpora
 from models.embedders import load_embedder
-from models.judges import SurveyJudge
 from models.own_bank import OwnBank
 from models.published import EvenPrior
 from models.regimes import SurveyTask, survey_tasks
 from models.scorer import GPOScorer
 from models.splits import Part, SplitConfig
+from models.survey_judge import SurveyJudge
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (0, 1, 3, 6, 12, 25, 50, 100)
@@ -78,7 +78,7 @@ def measure(
     scorer: GPOScorer, corpora: Corpora, number: int, seeds: Sequence[int]
 ) -> list[dict[str, str | float | int]]:
     """Mean alignment of the held-out groups for each regime, number of groups and context."""
-    judge = SurveyJudge(scorer, corpora, number)
+    judge = SurveyJudge(corpora, number, known=False, prior=None)
     split = corpora.splits[number]
     found: dict[tuple[str, int, int], list[float]] = {}
     for seed in seeds:
@@ -92,7 +92,9 @@ def measure(
                 bank.put(str(group), items(judge, group, known.tolist()))
             for regime, of_regime in tasks.items():
                 for size in SIZES if of_regime else ():
-                    score = float(np.mean([aligned(judge, bank, t, size) for t in of_regime]))
+                    score = float(
+                        np.mean([aligned(scorer, judge, bank, t, size) for t in of_regime])
+                    )
                     found.setdefault((regime, count, size), []).append(score)
     return [
         {
@@ -127,14 +129,17 @@ def items(judge: SurveyJudge, group: int, numbers: Sequence[int]) -> list[Item]:
     return [Item(Kind.SHARE, judge.vectors[span], values[span]) for span in spans]
 
 
-def aligned(judge: SurveyJudge, bank: OwnBank, task: SurveyTask, size: int) -> float:
+def aligned(
+    scorer: GPOScorer, judge: SurveyJudge, bank: OwnBank, task: SurveyTask, size: int
+) -> float:
     """Alignment of what the module says of one group, with the bank in place of the prior."""
     context = items(judge, task.group, task.context[:size].tolist())
     prior = bank.prior_for(context)
-    encoded = judge.scorer.encode_context(context, prior=prior)
+    encoded = scorer.encode_context(context, prior=prior)
     asked = [item.vectors for item in items(judge, task.group, task.targets.tolist())]
-    (predicted,) = judge.scorer.predict_many([encoded], asked, priors=[prior])
-    return judge.alignment(task, [scored.mean for scored in predicted])
+    (predicted,) = scorer.predict_many([encoded], asked, priors=[prior])
+    terms = judge.terms(task, [scored.mean for scored in predicted])
+    return float(np.mean([value for value, _ in terms]))
 
 
 def table(rows: Sequence[dict[str, str | float | int]]) -> Table:

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.batches import Expectation, FloatArray, Item, Kind
+from models.batches import Expectation, FloatArray, Item, Kind, roots
 from models.datasets import IntArray
 from models.own_kernel import CELLS, Ground, foremost
 from models.own_questions import Known, Match, Question, Shelves, unit
-from models.prior import Prior
+from models.prior import Prior, shares_of
 
 COLUMNS = 256  # groups whose departures enter a profile; more make contexts heavy, not better
 SHRINK = 0.5  # own groups that a guess counts for, beside those that answered
 BASE_GROUPS = 4.0  # most own groups that a figure of the base, known from others, counts for
-POPULATIONS = 40.0  # of the training, whose summed products the learned ridge takes
-FLOOR = 0.01  # smallest share that may be expected, before normalising
+FLOOR = 0.01  # smallest share or approval that a kernel ridge may give, before normalising
 GROUNDS = 4  # kernel matrices kept: one serves nearly all groups
 BANKED = (Kind.SHARE, Kind.RATING)
 
@@ -35,6 +34,15 @@ class Row:
     rank: str
     content: str
     questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the groups that answered said: their number, sum (k,) and profile (k, M)."""
+
+    groups: int
+    total: FloatArray
+    profile: FloatArray
 
 
 class OwnBank:
@@ -199,41 +207,33 @@ class OwnPrior:
         return any(m is not None and len(m.answers(self._without)[0]) for m in known)
 
     def _of(self, kind: Kind, known: Sequence[Match | None], base: Expectation) -> Expectation:
-        mean = base.mean.copy()
+        mean = scaled(kind, base.mean)
         own = np.zeros((len(mean), self._width), np.float32)
-        left = np.ones((len(mean), 1), np.float32)
         step = len(mean) // max(len(known), 1)
         groups = 0
         for number, match in enumerate(known):
             cells = slice(number * step, (number + 1) * step)
             if match is not None:
-                groups, mean[cells], own[cells], left[cells] = self._told(
-                    match, base.mean[cells], base.support
-                )
-        profile = np.concatenate([left * base.profile, own], axis=1)
+                told = self._told(match)
+                groups, own[cells] = told.groups, told.profile
+                counted = SHRINK + min(base.support, BASE_GROUPS)
+                mean[cells] = (told.total + counted * mean[cells]) / (groups + counted)
+        profile = np.concatenate([base.profile, own], axis=1)
         if kind is not Kind.SHARE:
             # The module met every rating in training as a new one: it may not trust them more.
             return Expectation(mean, profile, base.support)
-        return Expectation(mean / mean.sum(), profile, base.support + groups)
+        return Expectation(shares_of(mean), profile, base.support + groups)
 
-    def _told(
-        self, match: Match, base: FloatArray, support: float
-    ) -> tuple[int, FloatArray, FloatArray, float]:
-        """Number of groups, mean (k,), profile (k, M), and what is left of the base's profile."""
+    def _told(self, match: Match) -> _Told:
         slots, values = match.answers(self._without)
-        groups = len(slots)
-        profile = np.zeros((len(base), self._width), np.float32)
-        if not groups:
-            return 0, base, profile, 1.0
-        counted = SHRINK + min(support, BASE_GROUPS)
-        mean = (values.sum(0) + counted * base) / (groups + counted)
-        columns = self._columns[slots]
-        there = columns >= 0
-        # Products of profiles are a mean over groups, so that their number does not matter.
-        total = support + there.sum() + 1
-        departure = (values - values.mean(0))[there].T
-        profile[:, columns[there]] = np.sqrt(POPULATIONS / total) * departure
-        return groups, mean, profile, float(np.sqrt(support / total)) if support else 1.0
+        values = scaled(match.question.kind, values)
+        profile = np.zeros((values.shape[1], self._width), np.float32)
+        if len(slots):
+            columns = self._columns[slots]
+            there = columns >= 0
+            # The module takes the mean over the columns that say something: their number is free.
+            profile[:, columns[there]] = (values - values.mean(0))[there].T
+        return _Told(len(slots), values.sum(0), profile)
 
     def _lifts(self, kind: Kind, questions: Sequence[FloatArray]) -> list[FloatArray]:
         """What new questions have beyond the base: (k, 1 + M) each, mean and profile."""
@@ -258,22 +258,26 @@ class OwnPrior:
             return None
         lift = []
         for question, base in zip(ground.questions, self._bank.base(ground.questions), strict=True):
-            match = Match(question, np.arange(len(question.vectors)))
-            _, _, profile, _ = self._told(match, base.mean, 0.0)
-            mean = question.answers(self._without)[1].mean(0) - base.mean
-            lift.append(np.column_stack([mean, profile]))
+            told = self._told(Match(question, np.arange(len(question.vectors))))
+            mean = told.total / told.groups - scaled(kind, base.mean)
+            lift.append(np.column_stack([mean, told.profile]))
         return ground, ground.fit(np.concatenate(lift))
+
+
+def scaled(kind: Kind, values: FloatArray) -> FloatArray:
+    """On the scale on which answers are averaged and told apart: roots of shares."""
+    return np.array(roots(values) if kind is Kind.SHARE else values, np.float32)
 
 
 def _lifted(kind: Kind, base: Expectation, lift: FloatArray) -> Expectation:
     """The base with a lift (k, 1 + M): less where the base itself knows the question."""
-    mean = base.mean + base.doubt * lift[:, 0]
+    before = scaled(kind, base.mean)
+    mean = before + base.doubt * lift[:, 0]
     profile = np.concatenate([base.profile, lift[:, 1:]], axis=1)
     if kind is Kind.RATING:
         mean = np.clip(mean, FLOOR, 1 - FLOOR)
     else:
-        mean = np.maximum(mean, np.minimum(base.mean, FLOOR))
-        mean = mean / mean.sum()
+        mean = shares_of(np.maximum(mean, np.minimum(before, np.sqrt(FLOOR))))
     return Expectation(np.asarray(mean, np.float32), profile, base.support)
 
 

@@ -12,30 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batches import FloatArray
-from models.own_questions import Question, unit
+from models.own_questions import Question
+from models.prior import Cells, PriorConfig
 
 CELLS = 1500  # options that a ridge stands on: it costs a cubic solve
-QUESTION_WIDTH = 1.0  # the widths and the noise are those of the released prior
-OPTION_WIDTH = 0.5
-NOISE = 0.1
-
-Near = tuple[FloatArray, FloatArray]
+CONFIG = PriorConfig()  # the widths and the noise are those of the released prior
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Questions that the ridge stands on: directions of their N cells, and (K + noise)^-1."""
+    """Questions that the ridge stands on: their N cells, and (K + noise)^-1."""
 
     questions: tuple[Question, ...]
-    near: Near
+    near: Cells
     inverse: NDArray[np.floating]
 
     @classmethod
     def of(cls, questions: Sequence[Question]) -> Ground:
         """From at least one question, at most CELLS cells."""
-        near = directions([question.vectors for question in questions])
-        kernel = cell_kernel(near, near).astype(np.float64)
-        return cls(tuple(questions), near, np.linalg.inv(kernel + NOISE * np.eye(len(kernel))))
+        near = Cells.of([question.vectors for question in questions])
+        kernel = near.kernel(near, CONFIG).astype(np.float64)
+        inverse = np.linalg.inv(kernel + CONFIG.noise * np.eye(len(kernel)))
+        return cls(tuple(questions), near, inverse)
 
     def fit(self, lift: FloatArray) -> FloatArray:
         """Dual coefficients (N, 1 + M) of what the cells have beyond the base (N, 1 + M)."""
@@ -43,7 +41,7 @@ class Ground:
 
     def predict(self, alpha: FloatArray, questions: Sequence[FloatArray]) -> list[FloatArray]:
         """The lift (k, 1 + M) of each new question, from its unit vectors (k, D)."""
-        found = cell_kernel(directions(questions), self.near) @ alpha
+        found = Cells.of(questions).kernel(self.near, CONFIG) @ alpha
         ends = np.cumsum([len(vectors) for vectors in questions])[:-1]
         return [np.asarray(part, np.float32) for part in np.split(found, ends)]
 
@@ -61,16 +59,3 @@ def foremost(questions: Sequence[Question], without: frozenset[int]) -> list[Que
         chosen.append(question)
         cells += len(question.vectors)
     return sorted(chosen, key=lambda question: question.rank)
-
-
-def directions(questions: Sequence[FloatArray]) -> Near:
-    """Unit direction of each cell's question (its options' mean) and of its own deviation."""
-    x = np.concatenate(questions)
-    mean = np.concatenate([np.broadcast_to(v.mean(0), v.shape) for v in questions])
-    return unit(mean), unit(x - mean)
-
-
-def cell_kernel(a: Near, b: Near) -> FloatArray:
-    """Kernel (n, m) between cells: alike questions times alike options."""
-    question = (a[0] @ b[0].T - 1) / QUESTION_WIDTH
-    return np.asarray(np.exp(question + (a[1] @ b[1].T - 1) / OPTION_WIDTH), np.float32)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from models.batches import FloatArray, Kind
 from models.datasets import IntArray
+from models.prior import SAME, halves
+from models.prior import unit as unit_rows
 
-SAME = 0.9995  # cosine from which two vectors count as the same text
 SKETCH = 32  # directions in which the middles of questions are compared first
 APART = 2 * (1 - SAME) + 1e-5  # squared distance of unit vectors that are the same, or less
 CHUNK = 256  # questions that are looked for at a time, which bounds memory
@@ -187,17 +188,21 @@ class Shelves:
 
 
 def unit(x: FloatArray) -> FloatArray:
-    """Rows of unit length; zeros stay zeros."""
-    norm = np.linalg.norm(x, axis=-1, keepdims=True)
-    return np.asarray(x / np.maximum(norm, 1e-6), np.float32)
+    """Rows of unit length, to which prompt and response contribute alike; zeros stay zeros."""
+    both = np.concatenate([unit_rows(half) for half in halves(x)], axis=1)
+    return np.asarray(both / np.sqrt(2), np.float32)
 
 
 def _matches(asked: FloatArray, known: Sequence[Question]) -> tuple[IntArray, NDArray[np.floating]]:
     """For n pairs of asked (n, k, D) and known: order (n, k) of the options, and sum of cosines.
 
-    The sum is 0 where the options are not exactly the same, in any order.
+    A cosine is the lower one of prompt and response. The sum is 0 where the options are not
+    exactly the same, in any order.
     """
-    closeness = asked @ np.stack([question.vectors for question in known]).transpose(0, 2, 1)
+    there = np.stack([question.vectors for question in known]).transpose(0, 2, 1)
+    middle = asked.shape[2] // 2
+    prompt = asked[:, :, :middle] @ there[:, :middle]
+    closeness = 2 * np.minimum(prompt, asked[:, :, middle:] @ there[:, middle:])
     order, nearest = closeness.argmax(2), closeness.max(2)
     each_once = (np.sort(order, 1) == np.arange(order.shape[1])).all(1)
     same = each_once & (nearest.min(1) >= SAME)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -21,7 +22,7 @@ from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.consensus import fit_weight
 from models.contenders import Contender
-from models.corpora import Corpora, load_corpora
+from models.corpora import Corpora, default_cache, load_corpora
 from models.datasets import DataError
 from models.domains import Domain, build_domains, fit_on_all
 from models.embedders import Embedder, EmbedderError, load_embedder
@@ -30,13 +31,16 @@ from models.evaluation import evaluate
 from models.gpo import GPO
 from models.initial import Initial, load_initial
 from models.leanings import with_leanings
+from models.llm_answers import LlmAnswers
+from models.llm_fit import fit_pool
+from models.llm_prior import Fit
 from models.networks import arch_of
 from models.parallel import Ranks, ranks
 from models.prior import PopulationPrior, PriorConfig
 from models.published import EvenPrior
 from models.report import show
 from models.scorer import CONSENSUS, GPOScorer
-from models.splits import SplitConfig, is_debates
+from models.splits import is_debates
 from models.train_options import ARCH_NAMES, network_config, parser, split_config, train_config
 from models.trainer import Trainer, TrainResult
 
@@ -166,6 +170,7 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         )
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
+    fit = _fit_llm(args, group, corpora, prior, console)
     trainer = Trainer(
         _met_in_training(domains, args),
         initial.network if initial else network_config(args, embedder.dim),
@@ -181,7 +186,8 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
     weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
-    scorer = replace(scorer, card=_with_split(scorer.card, split, args.bank, weight))
+    told = {"split": asdict(split), "bank": args.bank, CONSENSUS: weight}
+    scorer = replace(scorer, card=_with(scorer.card, told, fit))
     if group.first:
         served = scorer
         if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
@@ -231,9 +237,29 @@ def _print_worst(trainer: Trainer, console: Console) -> None:
         )
 
 
-def _with_split(card: Card, split: SplitConfig, bank: str, weight: float) -> Card:
-    told = {"split": asdict(split), "bank": bank, CONSENSUS: weight}
-    return replace(card, config={**card.config, **told})
+def _fit_llm(
+    args: argparse.Namespace,
+    group: Ranks,
+    corpora: Corpora,
+    prior: PopulationPrior,
+    console: Console,
+) -> Fit | None:
+    """The weight of the model that `--llm-prior` names, before the training, so it fails early."""
+    if args.llm_prior is not None and args.arch == "published":
+        raise ValueError("--llm-prior: --arch published has no prior; leave one of them out")
+    if args.llm_prior is None or not group.first:
+        return None
+    answers = LlmAnswers.load(
+        args.llm_prior, device=group.device, cache=args.cache or default_cache()
+    )
+    fit = fit_pool(answers.name, answers.shares, corpora, prior)
+    console.print(f"{fit.model}: weight {fit.both.weight:g}, {dict(fit.figures)}", markup=False)
+    return fit
+
+
+def _with(card: Card, told: Mapping[str, Any], fit: Fit | None) -> Card:
+    found = {} if fit is None else {"llm_prior": fit.stored()}
+    return replace(card, config={**card.config, **told, **found})
 
 
 if __name__ == "__main__":

@@ -83,6 +83,12 @@ def _add_places(group: Any) -> None:
     group.add_argument(
         "--cache", type=Path, help="folder for vectors, so that a text is embedded once"
     )
+    group.add_argument(
+        "--llm-prior",
+        metavar="MODEL",
+        help="path or hub name of a language model with a chat template: fit how much its own "
+        "answers count where GPO_PRIOR is llm or both (docs/llm-prior.md)",
+    )
 
 
 def _add_model(group: Any) -> None:

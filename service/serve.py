@@ -136,10 +136,18 @@ def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> 
         f"  store      {_without_passwords(settings.store_url)}",
         f"  generator  {generator}",
         f"  scorer     {parts.scorer.model} from {settings.checkpoint}",
+        *_prior(settings, parts),
         f"  embedder   {embedder_label(parts.embedder.identity)} ({settings.embedder})",
         *([] if settings.bank == "released" else [f"  bank       {_BANKS[settings.bank]}"]),
         *_languages(parts.embedder.identity),
     ]
+
+
+def _prior(settings: Settings, parts: Parts) -> list[str]:
+    if settings.prior == "bank":
+        return []
+    pooled = "alone" if settings.prior == "llm" else "with the bank's similar questions"
+    return [f"  prior      new questions are put to {parts.generator.model}, {pooled}"]
 
 
 def _languages(identity: EmbedderIdentity) -> list[str]:

@@ -71,6 +71,24 @@ class Settings(BaseSettings):
         description="Most preferences of one tenant's groups in its bank (GPO_BANK=own or both). "
         "Of more groups than fit, a fixed sample is taken by a hash of their ids.",
     )
+    prior: Literal["bank", "llm", "both"] = Field(
+        "bank",
+        description="What /predict expects of a question that the bank does not know: "
+        "bank (similar questions) | llm (the LLM's own distribution) | both, pooled. "
+        "See docs/llm-prior.md.",
+    )
+    prior_context_questions: int = Field(
+        200,
+        ge=0,
+        description="Most questions of one group's preferences that the LLM is asked; the others "
+        "keep the bank's prior (GPO_PRIOR=llm, both).",
+    )
+    prior_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that the LLM has for the new questions of a group, and of a request "
+        "(GPO_PRIOR=llm, both).",
+    )
     device: str = Field("auto", description="Torch device: auto | cpu | cuda | cuda:N.")
     context_cache_mb: int = Field(
         256, ge=1, description="Bytes for cached context keys and values, in MB."

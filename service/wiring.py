@@ -15,9 +15,10 @@ from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
+from service.core.guesses import Guesses
 from service.core.health import Readiness
 from service.core.limits import Limits
-from service.core.ports import Bank, Embedder, Generator, GroupStore, Scorer
+from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
 from service.core.score import Score
 from service.core.steer import Steer
@@ -29,7 +30,7 @@ class Parts:
     """What the service stands on, behind its ports; `bank` where own groups count."""
 
     store: GroupStore
-    generator: Generator
+    generator: LanguageModel
     embedder: Embedder
     scorer: Scorer
     bank: Bank | None = None
@@ -88,16 +89,18 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             parts.store, contexts, parts.bank, most_preferences=settings.bank_preferences
         )
         scorer = BankedScorer(scorer, own)
+    admission = Admission(settings.max_candidates_in_flight)
+    guesses = _guesses(settings, parts.generator, scorer, admission)
     return UseCases(
         groups=Groups(parts.store, parts.embedder, limits),
-        predict=Predict(contexts, parts.embedder, scorer, limits),
+        predict=Predict(contexts, parts.embedder, scorer, limits, guesses=guesses),
         score=Score(contexts, parts.embedder, scorer, limits),
         steer=Steer(
             contexts=contexts,
             generator=parts.generator,
             embedder=parts.embedder,
             scorer=scorer,
-            admission=Admission(settings.max_candidates_in_flight),
+            admission=admission,
             limits=limits,
             system_prompt=settings.system_prompt,
             consensus_weight=(
@@ -115,3 +118,21 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             embedder=embedder_label(parts.embedder.identity),
         ),
     )
+
+
+def _guesses(
+    settings: Settings, generator: LanguageModel, scorer: Scorer, admission: Admission
+) -> Guesses | None:
+    """What asks the LLM about questions that no bank knows, if it is to be asked."""
+    if settings.prior == "bank":
+        return None
+    from service.adapters.generators.guesser import LlmGuesser
+
+    guesser = LlmGuesser(
+        generator,
+        admission,
+        system_prompt=settings.system_prompt,
+        places=settings.max_candidates_in_flight,
+        timeout_s=settings.prior_timeout_s,
+    )
+    return Guesses(guesser, scorer, context_questions=settings.prior_context_questions)

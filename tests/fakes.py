@@ -15,6 +15,7 @@ from service.core.domain import (
     Context,
     EmbedderIdentity,
     FloatArray,
+    Guess,
     Kind,
     Prediction,
     Prompt,
@@ -93,7 +94,11 @@ class FakeScorer:
         return np.asarray(total * (np.nan if self.nan else 1.0), dtype=np.float32)
 
     async def predict(
-        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
     ) -> list[list[Prediction]]:
         await self._begin(contexts)
         return [[self._prediction(c, q) for q in questions] for c in contexts]
@@ -103,6 +108,11 @@ class FakeScorer:
         share = (weights / weights.sum()).astype(np.float32)
         std = np.full_like(share, 0.1)
         return Prediction(share, std, share - std, share + std)
+
+    async def known(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[bool]:
+        return [False] * len(questions)
 
     async def score(self, contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
         await self._begin(contexts)
@@ -167,6 +177,21 @@ class FakeGenerator:
         assert isinstance(prompt, ChatPrompt)
         words = sum(len(m.content.split()) for m in prompt.messages)
         return Completion(said, "stop", words, len(said.split()))
+
+    async def option_logprobs(
+        self,
+        prompt: Prompt,
+        options: Sequence[str],
+        *,
+        deadline: float | None = None,
+        cache_salt: str | None = None,
+    ) -> list[float]:
+        """The longer an option, the less likely."""
+        self.prompts.append(prompt)
+        await asyncio.sleep(0)
+        if self.down is not None:
+            raise self.down
+        return [-float(len(option)) for option in options]
 
     async def check(self) -> None:
         if self.down is not None:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from service.core.contexts import Contexts
-from service.core.domain import Context, FloatArray, Prediction, Roll, RollEntry, Scores
+from service.core.domain import Context, FloatArray, Guess, Prediction, Roll, RollEntry, Scores
 from service.core.errors import GroupNotFound
 from service.core.ports import Bank, GroupStore, Scorer
 
@@ -139,11 +139,22 @@ class BankedScorer:
         return self._scorer.consensus_weight
 
     async def predict(
-        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
     ) -> list[list[Prediction]]:
         """For each context, for each question's option vectors (k, D): its distribution."""
         async with self._groups.fresh(contexts[0].tenant):
-            return await self._scorer.predict(contexts, questions)
+            return await self._scorer.predict(contexts, questions, guesses=guesses)
+
+    async def known(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[bool]:
+        """For each question's option vectors (k, D): does a bank know it for every context?"""
+        async with self._groups.fresh(contexts[0].tenant):
+            return await self._scorer.known(contexts, questions)
 
     async def score(self, contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
         """For each context: the approval of responses (n, D)."""

@@ -187,13 +187,25 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """What a language model expects of a question: shares (k,) that sum to 1, in its order."""
+
+    shares: FloatArray
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContextItem:
-    """One preference as the scorer sees it: vectors (k, D) float32, values (k,) in [0, 1]."""
+    """One preference as the scorer sees it: vectors (k, D) float32, values (k,) in [0, 1].
+
+    `guess` is a language model's, where one was asked because no bank knows the question.
+    """
 
     kind: Kind
     vectors: FloatArray
     values: FloatArray
     weight: float | None = None
+    guess: Guess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +214,14 @@ class Context:
 
     `tenant` and `group_id` (None for preferences sent inline) say whose it is, for the bank of
     the tenant's own groups.
+    `guessed` names the guesses that its items carry, empty without any: encoded they differ.
     """
 
     digest: str
     items: tuple[ContextItem, ...]
     tenant: str = DEFAULT_TENANT
     group_id: str | None = None
+    guessed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

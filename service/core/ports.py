@@ -17,6 +17,7 @@ from service.core.domain import (
     Group,
     GroupDraft,
     GroupPage,
+    Guess,
     Prediction,
     Preference,
     Prompt,
@@ -153,6 +154,44 @@ class Generator(Protocol):
         """Release the engine or its connections."""
 
 
+class OptionScorer(Protocol):
+    """Says how likely a language model finds given answers."""
+
+    @property
+    def model(self) -> str:
+        """The name of the model that is served, as clients see it."""
+
+    async def option_logprobs(
+        self,
+        prompt: Prompt,
+        options: Sequence[str],
+        *,
+        deadline: float | None = None,
+        cache_salt: str | None = None,
+    ) -> list[float]:
+        """For each option the sum of the log-probabilities (natural) of its tokens.
+
+        Chat turns go through the model's template with the option as the assistant's turn, left
+        open; raw text is continued as it stands. The option's tokens are those behind the longest
+        beginning that the prompt alone and the prompt with each of the options share.
+        `deadline` is a time.monotonic() instant. Raises DeadlineExceeded or a GeneratorError.
+        """
+
+
+class LanguageModel(Generator, OptionScorer, Protocol):
+    """What every adapter of a language model does."""
+
+
+class Guesser(Protocol):
+    """Asks a language model how it would answer questions with options."""
+
+    async def guess(self, questions: Sequence[tuple[str, tuple[str, ...]]]) -> list[Guess]:
+        """One guess for each (question, options), whatever the order of the options.
+
+        Raises DeadlineExceeded, Overloaded or a GeneratorError.
+        """
+
+
 class Embedder(Protocol):
     """Turns texts into vectors. Knows how long a text it reads."""
 
@@ -205,9 +244,22 @@ class Scorer(Protocol):
         """How much the consensus of candidates counts, as fitted with the checkpoint."""
 
     async def predict(
-        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
     ) -> list[list[Prediction]]:
-        """For each context, for each question's option vectors (k, D): its distribution."""
+        """For each context, for each question's option vectors (k, D): its distribution.
+
+        `guesses` holds a language model's for each question, None where there is none; they enter
+        what is expected of questions that no bank knows.
+        """
+
+    async def known(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[bool]:
+        """For each question's option vectors (k, D): does a bank know it for every context?"""
 
     async def score(self, contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
         """For each context: the approval of responses (n, D). Raises ScorerFailed."""

@@ -14,6 +14,7 @@ from service.core.contexts import Contexts, GroupContext, Target, embed_finite
 from service.core.domain import FloatArray, Prediction, Question
 from service.core.errors import ScorerFailed
 from service.core.faults import Faults
+from service.core.guesses import Guesses
 from service.core.limits import Limits
 from service.core.ports import Embedder, Scorer
 from service.core.texts import PlacedPair, check_fits, check_options, place_question
@@ -60,12 +61,20 @@ class Predict:
     """The use case behind /predict."""
 
     def __init__(
-        self, contexts: Contexts, embedder: Embedder, scorer: Scorer, limits: Limits
+        self,
+        contexts: Contexts,
+        embedder: Embedder,
+        scorer: Scorer,
+        limits: Limits,
+        *,
+        guesses: Guesses | None = None,
     ) -> None:
+        """`guesses`: a language model's, for questions that no bank knows."""
         self._contexts = contexts
         self._embedder = embedder
         self._scorer = scorer
         self._limits = limits
+        self._guesses = guesses
 
     async def run(
         self, tenant: str, target: Target, questions: Sequence[Question], *, at: Sequence[str]
@@ -84,7 +93,12 @@ class Predict:
         vectors = await self._vectors(flat, [len(pairs) for pairs in placed])
         watch.lap("embed_ms")
         # 4. The module, then shares and intervals that hold together.
-        results = await self._scorer.predict([g.context for g in groups], vectors)
+        contexts, guesses = [g.context for g in groups], None
+        if self._guesses is not None:
+            contexts = await self._guesses.of_contexts(groups)
+            guesses = await self._guesses.of_questions(contexts, questions, vectors, at=at)
+            watch.lap("prior_ms")
+        results = await self._scorer.predict(contexts, vectors, guesses=guesses)
         predictions = tuple(
             PredictedQuestion(group, question, _shares(result))
             for group, row in zip(groups, results, strict=True)

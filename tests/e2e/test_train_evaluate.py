@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from models.checkpoint import load_card
+from models.llm_prior import Fit
 from models.scorer import GPOScorer
 
+LM = Path(__file__).resolve().parents[2] / "models" / "released" / "opinion-lm"
 SMALL = ["--steps", "60", "--batch", "2", "--d-model", "32", "--layers", "1", "--threads", "1"]
 
 
@@ -65,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     notes.write_text(json.dumps({"name": "club", "limits": ["one club"], "data": told}))
     done = gpo(
         "train", "--data", str(data), "--out", str(place / "club"), "--run", str(place / "run"),
-        "--notes", str(notes), "--cache", str(place / "cache"), *SMALL,
+        "--notes", str(notes), "--cache", str(place / "cache"), "--llm-prior", str(LM), *SMALL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return data, place / "club", done.stdout
@@ -83,6 +86,37 @@ def test_training_saves_a_checkpoint_with_a_card(trained: tuple[Path, Path, str]
     assert card.config["split"]["seed"] == 0
     assert card.digest in printed
     assert GPOScorer.load(out).card.digest == card.digest
+
+
+def test_the_weight_of_a_language_model_is_in_the_card(trained: tuple[Path, Path, str]) -> None:
+    _, out, printed = trained
+    stored = load_card(out).config["llm_prior"]
+    fit = Fit.of(stored)
+    assert fit.model == "opinion-lm"
+    assert fit.figures["questions"] == 6
+    assert fit.figures["kl_both"] <= min(fit.figures["kl_bank"], fit.figures["kl_llm"])
+    assert f"opinion-lm: weight {fit.both.weight:g}" in printed
+    answers = list((out.parent / "cache" / "llm-answers").glob("*.jsonl"))
+    assert len(answers) == 1
+    assert "season" not in answers[0].read_text(), "no text is kept"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(["--llm-prior", "/no/such/model"], "/no/such/model"),
+     (["--llm-prior", str(LM), "--arch", "published"], "--arch published")],
+)  # fmt: skip
+def test_a_language_model_that_cannot_be_used_ends_it_before_the_training(
+    trained: tuple[Path, Path, str], tmp_path: Path, more: list[str], said: str
+) -> None:
+    data, out, _ = trained
+    cache = str(out.parent / "cache")
+    done = gpo("train", "--data", str(data), "--out", str(tmp_path / "c"), "--cache", cache, *SMALL,
+               *more, cwd=tmp_path, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # fmt: skip
+    assert done.returncode == 2
+    assert "--llm-prior" in done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "c").exists()
 
 
 def test_evaluation_prints_every_regime_with_its_baselines(

@@ -37,7 +37,7 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServeProcess]:
     require_vllm()
-    settings = {"GPO_GENERATOR": request.param, **ENVIRONMENT}
+    settings = {"GPO_GENERATOR": request.param, "GPO_PRIOR": "both", **ENVIRONMENT}
     if request.param == "vllm-http":
         server: VllmServer = request.getfixturevalue("vllm_server")
         settings["GPO_GENERATOR_URL"] = server.url
@@ -80,6 +80,21 @@ async def test_the_same_seed_draws_the_same_candidates(client: httpx.AsyncClient
     assert [c["text"] for c in first["candidates"]] == [c["text"] for c in again["candidates"]]
     other = (await generate(client, seed=12)).raise_for_status().json()
     assert {c["text"] for c in other["candidates"]} != {c["text"] for c in first["candidates"]}
+
+
+async def test_new_questions_are_put_to_vllm(
+    service: ServeProcess, client: httpx.AsyncClient
+) -> None:
+    options = ["Once a week", "Once a month", "Only when something has to be decided"]
+    asked = {"group_id": "gardeners", "question": "How often should the gardeners meet?"}
+    shares = []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        body = asked | {"options": [options[i] for i in order]}
+        answer = (await client.post("/predict", json=body)).raise_for_status().json()
+        found = answer["predictions"][0]
+        shares.append(dict(zip(found["options"], found["distribution"], strict=True)))
+    assert shares[0] == pytest.approx(shares[1], abs=1e-6)
+    assert "new questions are put to opinion-lm" in service.said
 
 
 async def test_a_prompt_that_is_too_long_is_the_callers_to_mend(client: httpx.AsyncClient) -> None:

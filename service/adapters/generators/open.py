@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 
 from service.core.errors import GeneratorUnavailable
-from service.core.ports import Generator
+from service.core.ports import LanguageModel
 from service.settings import Settings
 
 
-def open_generator(settings: Settings) -> Generator:
+def open_generator(settings: Settings) -> LanguageModel:
     """Load the model or prepare the connections. Call it in the event loop that will use it.
 
     Raises UnknownModel when a local model cannot be loaded, GeneratorUnavailable without vLLM.

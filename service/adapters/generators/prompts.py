@@ -7,10 +7,12 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
+from models.option_tokens import Joined, OptionTokensError, join
 from service.core.domain import ChatPrompt, Prompt
 from service.core.errors import GeneratorRejected
 
 NOT_UNICODE = "The prompt holds half a surrogate pair, which is not a character."
+NO_TEMPLATE = "This model has no chat template; send raw text to completions."
 
 
 def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
@@ -21,13 +23,40 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     if not isinstance(prompt, ChatPrompt):
         return _tokenize(tokenizer, prompt.text, special=True)
     if not tokenizer.chat_template:
-        raise GeneratorRejected("This model has no chat template; send raw text to completions.")
-    turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        raise GeneratorRejected(NO_TEMPLATE)
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(
+            turns(prompt), tokenize=False, add_generation_prompt=True
+        )
     except TemplateError as exc:
         raise GeneratorRejected(f"The model's chat template refuses these turns: {exc}") from exc
     return _tokenize(tokenizer, text, special=False)
+
+
+def turns(prompt: ChatPrompt) -> list[dict[str, str]]:
+    """The messages as a chat template reads them."""
+    return [{"role": m.role, "content": m.content} for m in prompt.messages]
+
+
+def encode_options(tokenizer: Any, prompt: Prompt, options: Sequence[str], *, limit: int) -> Joined:
+    """Token ids of a prompt with each option; see `models.option_tokens`.
+
+    Raises GeneratorRejected as `encode` does, and for more tokens than the model reads.
+    """
+    if isinstance(prompt, ChatPrompt) and not tokenizer.chat_template:
+        raise GeneratorRejected(NO_TEMPLATE)
+    said = turns(prompt) if isinstance(prompt, ChatPrompt) else prompt.text
+    try:
+        found = join(tokenizer, said, options)
+    except TemplateError as exc:
+        raise GeneratorRejected(f"The model's chat template refuses these turns: {exc}") from exc
+    except OptionTokensError as exc:
+        raise GeneratorRejected(str(exc)) from exc
+    except UnicodeEncodeError as exc:
+        raise GeneratorRejected(NOT_UNICODE) from exc
+    for sequence in found.sequences:
+        room(len(sequence), 1, limit)
+    return found
 
 
 def _tokenize(tokenizer: Any, text: str, *, special: bool) -> list[int]:

@@ -10,6 +10,8 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from service.adapters.generators import prompts
 from service.adapters.generators.deadlines import deadline_scope
 from service.adapters.generators.decoding import Batch, Decoder, Row, share_prompts
+from service.adapters.generators.option_calls import OptionCall
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import GeneratorError, GeneratorUnavailable, UnknownModel
 
@@ -102,6 +105,20 @@ class TransformersGenerator:
             self._worker.submit(_Call(prompt, params, seed, future))
             return await asyncio.wrap_future(future)
 
+    async def option_logprobs(
+        self,
+        prompt: Prompt,
+        options: Sequence[str],
+        *,
+        deadline: float | None = None,
+        cache_salt: str | None = None,
+    ) -> list[float]:
+        """Read the options behind the prompt; see the port. Waits its turn between tokens."""
+        future: Future[list[float]] = Future()
+        async with deadline_scope(deadline):
+            self._worker.submit(OptionCall(prompt, options, future))
+            return await asyncio.wrap_future(future)
+
     async def check(self) -> None:
         """Return while the worker is alive. Raises GeneratorUnavailable."""
         self._worker.check()
@@ -115,11 +132,13 @@ class _Worker:
     """The thread that owns the model; calls come in through a queue and leave as futures."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model = model
         self._decoder = Decoder(model)
         self._tokenizer = tokenizer
         self._limit = _context_length(model, tokenizer)
         self._ends = _end_tokens(model, tokenizer)
-        self._inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Call | OptionCall | None] = queue.SimpleQueue()
+        self._questions: deque[OptionCall] = deque()
         self._calls: dict[Row, _Call] = {}
         self._batches: list[Batch] = []
         self._stopping = False
@@ -132,7 +151,7 @@ class _Worker:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, call: _Call) -> None:
+    def submit(self, call: _Call | OptionCall) -> None:
         self._inbox.put(call)
         self.check()  # afterwards: a worker that stops has then seen the call, or it fails here
 
@@ -148,7 +167,10 @@ class _Worker:
     def _run(self) -> None:
         waiting: list[_Call] = []
         while not self._stopping:
-            waiting += self._receive(block=not self._batches and not waiting)
+            idle = not (self._batches or waiting or self._questions)
+            waiting += self._receive(block=idle)
+            if self._questions:  # one between two tokens, so that neither kind of call starves
+                self._questions.popleft().run(self._model, self._tokenizer, limit=self._limit)
             waiting = [call for call in waiting if not call.future.cancelled()]
             room = MAX_ROWS - len(self._calls)
             admitted, waiting = waiting[:room], waiting[room:]
@@ -162,14 +184,18 @@ class _Worker:
         self._fail([*waiting, *self._calls.values(), *self._receive(block=False)], "Stopped.")
 
     def _receive(self, *, block: bool) -> list[_Call]:
-        """New calls; an idle worker waits for the first and a moment for its siblings."""
-        calls: list[_Call | None] = []
+        """New calls; an idle worker waits for the first and a moment for its siblings.
+
+        Those about options go to their own queue.
+        """
+        calls: list[_Call | OptionCall | None] = []
         if block:
             calls.append(self._inbox.get())
             time.sleep(LINGER_S)
         while not self._inbox.empty():
             calls.append(self._inbox.get_nowait())
-        return [call for call in calls if call is not None]
+        self._questions += [call for call in calls if isinstance(call, OptionCall)]
+        return [call for call in calls if isinstance(call, _Call)]
 
     def _admit(self, calls: list[_Call]) -> None:
         """Tokenize, read each distinct prompt once, and let the rows join what is running."""
@@ -244,11 +270,13 @@ class _Worker:
     def _fail(self, calls: list[_Call], reason: str) -> None:
         for call in calls:
             _reject(call, GeneratorUnavailable(reason))
+        while self._stopping and self._questions:
+            _reject(self._questions.popleft(), GeneratorUnavailable(reason))
         self._calls.clear()
         self._batches.clear()
 
 
-def _reject(call: _Call, error: GeneratorError) -> None:
+def _reject(call: _Call | OptionCall, error: GeneratorError) -> None:
     if not call.future.done() and call.future.set_running_or_notify_cancel():
         call.future.set_exception(error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from service.adapters.generators import prompts
 from service.adapters.generators.deadlines import deadline_scope
+from service.adapters.generators.together import together
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import (
     GeneratorProtocolError,
@@ -110,6 +112,38 @@ class VllmEngineGenerator:
             )
             output = await self._run(tokens_input(ids, cache_salt=cache_salt), sampling)
         return _completion(output, len(ids))
+
+    async def option_logprobs(
+        self,
+        prompt: Prompt,
+        options: Sequence[str],
+        *,
+        deadline: float | None = None,
+        cache_salt: str | None = None,
+    ) -> list[float]:
+        """Read each option behind the prompt; see the port. The engine batches them."""
+        await self.check()
+        async with deadline_scope(deadline):
+            joined = await asyncio.to_thread(
+                prompts.encode_options, self._tokenizer, prompt, options, limit=self._limit
+            )
+            return await together(
+                self._read(ids, joined.start, cache_salt) for ids in joined.sequences
+            )
+
+    async def _read(self, ids: Sequence[int], start: int, cache_salt: str | None) -> float:
+        """Sum of the log-probabilities of the tokens from `start` on."""
+        sampling = vllm.SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            prompt_logprobs=0,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._run(tokens_input(list(ids), cache_salt=cache_salt), sampling)
+        found = None if output is None else output.prompt_logprobs
+        if not found or len(found) != len(ids):
+            raise GeneratorProtocolError("The vLLM engine returned no log-probabilities.")
+        return float(sum(found[i][ids[i]].logprob for i in range(start, len(ids))))
 
     async def check(self) -> None:
         """Return while the engine runs. Raises GeneratorUnavailable."""

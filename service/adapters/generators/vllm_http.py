@@ -6,17 +6,18 @@ Owns the choice of server; the connections are in `lanes`, what the bodies mean 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from service.adapters.generators import openai_wire
+from service.adapters.generators import openai_wire, option_wire
 from service.adapters.generators.deadlines import deadline_scope
 from service.adapters.generators.lanes import Lanes
 from service.adapters.generators.prompts import NOT_UNICODE
+from service.adapters.generators.together import together
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import (
     GeneratorError,
@@ -86,17 +87,72 @@ class VllmHttpGenerator:
         cache_salt: str | None = None,
     ) -> Completion:
         """Draw one completion; see the port. Leaving early closes the connection: vLLM aborts."""
-        tried: list[_Server] = []
+
+        def body(server: _Server, model: str) -> dict[str, Any]:
+            return openai_wire.request_body(
+                prompt,
+                params,
+                model=model,
+                seed=seed,
+                cache_salt=cache_salt,
+                vllm=bool(server.vllm),
+            )
+
         async with deadline_scope(deadline):
-            while True:
-                server = self._pick(tried)
-                tried.append(server)
-                try:
-                    return await self._complete(server, prompt, params, seed, cache_salt)
-                except _NotServedError as exc:
-                    server.rests_until = time.monotonic() + REST_S
-                    if len(tried) >= TRIES:
-                        raise exc.error from exc
+            answer, _ = await self._anywhere(openai_wire.route(prompt), body)
+        return openai_wire.read_completion(answer)
+
+    async def option_logprobs(
+        self,
+        prompt: Prompt,
+        options: Sequence[str],
+        *,
+        deadline: float | None = None,
+        cache_salt: str | None = None,
+    ) -> list[float]:
+        """Have vLLM read the prompt alone and with each option; see the port.
+
+        Raises GeneratorProtocolError, naming the settings, for a server that cannot do it.
+        """
+        async with deadline_scope(deadline):
+            alone, *answered = await together(
+                self._read(prompt, option, cache_salt) for option in (None, *options)
+            )
+        return option_wire.option_sums(alone, answered)
+
+    async def _read(
+        self, prompt: Prompt, option: str | None, cache_salt: str | None
+    ) -> option_wire.ReadPrompt:
+        asked: list[_Server] = []
+
+        def body(server: _Server, model: str) -> dict[str, Any]:
+            asked.append(server)
+            return option_wire.request_body(
+                prompt, option, model=model, cache_salt=cache_salt, vllm=bool(server.vllm)
+            )
+
+        try:
+            answer, url = await self._anywhere(openai_wire.route(prompt), body)
+        except GeneratorRejected as exc:
+            if asked and not asked[-1].vllm:
+                raise GeneratorProtocolError(option_wire.unable(asked[-1].url)) from exc
+            raise
+        return option_wire.read_prompt(answer, url=url)
+
+    async def _anywhere(
+        self, route: str, body: Callable[[_Server, str], dict[str, Any]]
+    ) -> tuple[object, str]:
+        """The answer of the first server that takes the call, and that server's URL."""
+        tried: list[_Server] = []
+        while True:
+            server = self._pick(tried)
+            tried.append(server)
+            try:
+                return await self._post(server, route, body), server.url
+            except _NotServedError as exc:
+                server.rests_until = time.monotonic() + REST_S
+                if len(tried) >= TRIES:
+                    raise exc.error from exc
 
     async def check(self) -> None:
         """Return when one server answers and lists the model, asked anew each time."""
@@ -121,33 +177,21 @@ class VllmHttpGenerator:
         now = time.monotonic()
         return min(self._servers, key=lambda s: (s in tried, s.rests_until > now, s.in_flight))
 
-    async def _complete(
-        self,
-        server: _Server,
-        prompt: Prompt,
-        params: SamplingParams,
-        seed: int,
-        cache_salt: str | None,
-    ) -> Completion:
+    async def _post(
+        self, server: _Server, route: str, body: Callable[[_Server, str], dict[str, Any]]
+    ) -> object:
         server.in_flight += 1
         try:
             if server.vllm is None:
                 await self._discover(server)
-            body = openai_wire.request_body(
-                prompt,
-                params,
-                model=self._model_on(server),
-                seed=seed,
-                cache_salt=cache_salt,
-                vllm=bool(server.vllm),
-            )
-            response = await self._send(server, "POST", openai_wire.route(prompt), body)
+            sent = body(server, self._model_on(server))
+            response = await self._send(server, "POST", route, sent)
         except UnknownModel:
             server.vllm = None  # it may have been replaced: ask it again
             raise
         finally:
             server.in_flight -= 1
-        return openai_wire.read_completion(openai_wire.parse_json(response))
+        return openai_wire.parse_json(response)
 
     async def _discover(self, server: _Server) -> None:
         """Ask what is served; a server without that route is not vLLM and lists nothing."""

@@ -14,8 +14,11 @@ from models.batches import Item
 from models.batches import Kind as ItemKind
 from models.own_bank import OwnBank, OwnPrior
 from models.prior import Prior
+from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context
+
+PRIOR_BYTES = 32_000_000
 
 
 @dataclass(slots=True)
@@ -33,6 +36,8 @@ class TenantBanks:
         self._banks: dict[str, _TenantBank] = {}
         # One count for all, so that a bank that was freed and filled again has new states.
         self._states = itertools.count(1)
+        # A request with guesses asks three times for the same one.
+        self._priors: ByteLRU[OwnPrior] = ByteLRU(PRIOR_BYTES)
 
     async def put(self, contexts: Sequence[Context]) -> None:
         """Add stored groups, or replace their rows; see the port."""
@@ -56,10 +61,16 @@ class TenantBanks:
         without = held.bank.same_as(context.group_id, context.digest)
         return f"{context.digest}:{held.state}:{','.join(map(str, sorted(without)))}"
 
-    def prior(self, context: Context, items: Sequence[Item]) -> OwnPrior:
+    def prior(self, context: Context) -> OwnPrior:
         """What the tenant's other groups say to the group of this context."""
-        bank = self._of(context.tenant).bank
-        return bank.prior_for(items, bank.same_as(context.group_id, context.digest))
+        key = self.key(context)
+        prior = self._priors.get(key)
+        if prior is None:
+            bank = self._of(context.tenant).bank
+            without = bank.same_as(context.group_id, context.digest)
+            prior = bank.prior_for(items_of(context), without)
+            self._priors.put(key, prior, prior.nbytes)
+        return prior
 
     def _of(self, tenant: str) -> _TenantBank:
         if tenant not in self._banks:

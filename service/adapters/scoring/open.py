@@ -10,6 +10,7 @@ from models.published import EvenPrior
 from models.scorer import load_scorer
 from service.adapters.scoring.banks import TenantBanks
 from service.adapters.scoring.embedding import CachingEmbedder
+from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.scoring import ModuleScorer
 from service.adapters.scoring.worker import Worker
 from service.settings import Settings, SettingsError
@@ -33,6 +34,7 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
         raise SettingsError(f"GPO_EMBEDDER: {exc}") from exc
     check_fit(module.card, model, settings)
     check_bank(module.card, settings)
+    pools = None if settings.prior == "bank" else _pools(module.card, settings)
     worker = Worker()
     base = module.prior if settings.bank in ("released", "both") else EvenPrior()
     scorer = ModuleScorer(
@@ -41,6 +43,7 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
         cache_bytes=settings.context_cache_mb * MB,
         prior=base,
         banks=TenantBanks(worker, base) if settings.uses_own_groups else None,
+        pools=pools,
     )
     return (
         CachingEmbedder(model, worker, cache_bytes=settings.embedding_cache_mb * MB),
@@ -68,6 +71,18 @@ def check_fit(card: Card, model: Embedder, settings: Settings) -> None:
             f"{settings.embedder} is {model.id} ({model.digest[:12]}, {model.dim} dimensions); "
             "set GPO_EMBEDDER to what the checkpoint needs, or GPO_CHECKPOINT to one that fits"
         )
+
+
+def _pools(card: Card, settings: Settings) -> Pools:
+    if card.arch != RESIDUAL:
+        raise SettingsError(
+            f"GPO_PRIOR={settings.prior} needs a module that corrects a prior, but the one in "
+            f"GPO_CHECKPOINT={settings.checkpoint} ({card.arch}) has none; set GPO_PRIOR=bank"
+        )
+    try:
+        return Pools.of_card(card, settings.prior)
+    except ValueError as exc:
+        raise SettingsError(f"GPO_CHECKPOINT={settings.checkpoint}: {exc}") from exc
 
 
 def _device(wanted: str) -> str:

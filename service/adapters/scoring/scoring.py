@@ -12,39 +12,45 @@ from typing import TypeVar
 
 import numpy as np
 
+from models.batches import Kind as ItemKind
+from models.llm_prior import vectors_key
 from models.networks import Encoded
 from models.own_bank import OwnPrior
 from models.prior import Prior
 from models.scorer import ContextTooLargeError, GPOScorer
 from service.adapters.scoring.banks import TenantBanks, items_of
 from service.adapters.scoring.byte_lru import ByteLRU
+from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.worker import Worker
-from service.core.domain import Context, FloatArray, Prediction, Scores
+from service.core.domain import Context, FloatArray, Guess, Prediction, Scores
 from service.core.errors import FieldError, InputTooLarge
 
 R = TypeVar("R")
 CHUNK_TOKENS = 4096
+KNOWN_BYTES = 4_000_000
+KNOWN_ENTRY = 400
 TOKENS_PER_COST = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Contexts and what to predict or score for each of them: arrays (k, D)."""
+    """Contexts and what to predict or score for each of them: arrays (k, D), some with a guess."""
 
     contexts: Sequence[Context]
     targets: Sequence[FloatArray]
+    guesses: Sequence[Guess | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """An encoded context, and what is expected for its group in place of the released prior."""
+    """An encoded context, and what is expected for its group before any guess."""
 
     encoded: Encoded
-    prior: Prior | None
+    base: Prior
 
     @property
     def nbytes(self) -> int:
-        own = self.prior.nbytes if isinstance(self.prior, OwnPrior) else 0
+        own = self.base.nbytes if isinstance(self.base, OwnPrior) else 0
         return self.encoded.nbytes + own
 
 
@@ -62,13 +68,19 @@ class ModuleScorer:
         cache_bytes: int,
         prior: Prior | None = None,
         banks: TenantBanks | None = None,
+        pools: Pools | None = None,
     ) -> None:
-        """`prior` takes the place of the released one; `banks` that of both."""
+        """`prior` takes the place of the released one; `banks` that of both.
+
+        `pools` says how guesses enter them; needed only where guesses come.
+        """
         self._module = module
         self._worker = worker
-        self._prior = prior
+        self._prior = prior or module.prior
+        self._pools = pools or Pools()
         self.banks = banks
         self.cache: ByteLRU[_Ready] = ByteLRU(cache_bytes)
+        self._known: ByteLRU[bool] = ByteLRU(KNOWN_BYTES)
 
     @property
     def model(self) -> str:
@@ -81,15 +93,21 @@ class ModuleScorer:
         return self._module.consensus_weight
 
     async def predict(
-        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
     ) -> list[list[Prediction]]:
         """For each context, for each question's option vectors (k, D): its distribution.
 
         Raises ScorerFailed, Overloaded, InputTooLarge.
         """
         rows: list[list[Prediction]] = [[] for _ in contexts]
+        left = list(guesses or [])
         for chunk in _chunks(questions, len(contexts)):
-            job = _Job(contexts, chunk)
+            job = _Job(contexts, chunk, left[: len(chunk)])
+            left = left[len(chunk) :]
             results = await self._worker.run(self._predict_batch, job, cost=_cost(job))
             for row, result in zip(rows, results, strict=True):
                 row.extend(result)
@@ -101,6 +119,14 @@ class ModuleScorer:
         results = await self._worker.run(self._score_batch, job, cost=_cost(job))
         return [row[0] for row in results]
 
+    async def known(
+        self, contexts: Sequence[Context], questions: Sequence[FloatArray]
+    ) -> list[bool]:
+        """For each question's option vectors (k, D): does the bank know it? See the port."""
+        if not questions:
+            return []
+        return await self._worker.run(self._known_batch, (contexts, questions))
+
     async def check(self) -> None:
         """Return when the worker is alive. Raises ScorerFailed."""
         self._worker.check()
@@ -109,14 +135,44 @@ class ModuleScorer:
         """Stop the worker that this scorer shares with its embedder."""
         await asyncio.to_thread(self._worker.close)
 
+    def _known_batch(
+        self, jobs: list[tuple[Sequence[Context], Sequence[FloatArray]]]
+    ) -> list[list[bool]]:
+        """In the worker's thread: whether each expectation stands on a population."""
+        found = []
+        for contexts, questions in jobs:
+            bases = dict(self._base(context) for context in contexts)
+            each = [self._supported(name, base, questions) for name, base in bases.items()]
+            found.append([all(flags) for flags in zip(*each, strict=True)])
+        return found
+
+    def _base(self, context: Context) -> tuple[str, Prior]:
+        """What is expected for this context's group before a guess; equal names, equal priors."""
+        if self.banks is None:
+            return "", self._prior
+        return self.banks.key(context), self.banks.prior(context)
+
+    def _supported(self, name: str, base: Prior, questions: Sequence[FloatArray]) -> list[bool]:
+        keys = [name + vectors_key(vectors).hex() for vectors in questions]
+        flags = {key: self._known.get(key) for key in keys}
+        new = {k: v for k, v in zip(keys, questions, strict=True) if flags[k] is None}
+        expected = base.expect([(ItemKind.SHARE, vectors) for vectors in new.values()])
+        for key, expectation in zip(new, expected, strict=True):
+            flags[key] = expectation.support > 0
+            self._known.put(key, expectation.support > 0, KNOWN_ENTRY)
+        return [bool(flags[key]) for key in keys]
+
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
+        pairs = [p for job in jobs for p in zip(job.targets, job.guesses, strict=False)]
 
         def run(ready: list[_Ready], questions: list[FloatArray]) -> list[list[Prediction]]:
-            encoded = [r.encoded for r in ready]
+            # What several contexts share stays one prior, so that it is asked once.
+            pooled = {id(r.base): self._pools.over(r.base, pairs) for r in ready}
+            encoded, priors = [r.encoded for r in ready], [pooled[id(r.base)] for r in ready]
             return [
                 [Prediction(p.mean, p.std, p.low, p.high) for p in row]
-                for row in self._module.predict_many(encoded, questions, priors=_priors(ready))
+                for row in self._module.predict_many(encoded, questions, priors=priors)
             ]
 
         return self._merged(jobs, run)
@@ -128,7 +184,8 @@ class ModuleScorer:
             ends = np.cumsum([len(vectors) for vectors in lists])[:-1]
             encoded, together = [r.encoded for r in ready], np.concatenate(lists)
             rows: list[list[Scores]] = []
-            for found in self._module.score_many(encoded, together, priors=_priors(ready)):
+            priors = [r.base for r in ready]
+            for found in self._module.score_many(encoded, together, priors=priors):
                 arrays = (found.mean, found.std, found.low, found.high)
                 parts = [np.split(array, ends) for array in arrays]
                 rows.append([Scores(*part) for part in zip(*parts, strict=True)])
@@ -158,25 +215,24 @@ class ModuleScorer:
         return results
 
     def _key(self, context: Context) -> str:
+        """Names what is expected of a context's group: by the bank and by guesses."""
+        return f"{self._bank_key(context)}:{context.guessed}"
+
+    def _bank_key(self, context: Context) -> str:
         return context.digest if self.banks is None else self.banks.key(context)
 
     def _ready(self, context: Context) -> _Ready:
         key = self._key(context)
         ready = self.cache.get(key)
         if ready is None:
-            items = items_of(context)
-            prior = self._prior if self.banks is None else self.banks.prior(context, items)
+            _, base = self._base(context)
+            prior = self._pools.over(base, [(item.vectors, item.guess) for item in context.items])
             try:
-                ready = _Ready(self._module.encode_context(items, prior=prior), prior)
+                ready = _Ready(self._module.encode_context(items_of(context), prior=prior), base)
             except ContextTooLargeError as exc:
                 raise InputTooLarge([FieldError("", str(exc))]) from exc
             self.cache.put(key, ready, ready.nbytes)
         return ready
-
-
-def _priors(ready: Sequence[_Ready]) -> list[Prior] | None:
-    """One for each context, or None for the released prior."""
-    return [r.prior for r in ready if r.prior is not None] or None
 
 
 def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:

@@ -18,7 +18,7 @@ router = APIRouter(tags=["predict"], route_class=JsonRoute)
     "/predict",
     operation_id="predict",
     response_model_exclude_unset=True,
-    responses=documented(400, 404, 413, 415, 422, 500, 503),
+    responses=documented(400, 404, 413, 415, 422, 500, 502, 503, 504),
 )
 async def predict(
     request: Request, services: Services, tenant: Tenant, body: Annotated[PredictIn, Body()]

@@ -70,8 +70,9 @@ def test_a_known_question_gets_the_mean_of_its_groups() -> None:
     bank.put("b", [share(q[[2, 0, 1]], 0.7, 0.2, 0.1)])  # the same options in another order
     (found,) = expected(bank, asked(q))
     assert found.support == 2
+    said = np.sqrt([[0.2, 0.3, 0.5], [0.2, 0.1, 0.7]])
     assert found.mean == pytest.approx(
-        (np.array([0.4, 0.4, 1.2]) + own_bank.SHRINK / 3) / (2 + own_bank.SHRINK)
+        squared(said.sum(0) + own_bank.SHRINK * np.sqrt(1 / 3)), abs=1e-6
     )
     (turned,) = expected(bank, asked(q[::-1].copy()))
     assert turned.mean[::-1] == pytest.approx(found.mean)
@@ -92,6 +93,23 @@ def test_another_question_is_not_known(other: FloatArray) -> None:
     assert found.support == 0
 
 
+@pytest.mark.parametrize("half", [slice(0, DIM // 2), slice(DIM // 2, DIM)])
+def test_prompt_and_response_have_to_be_the_same_each(half: slice) -> None:
+    """Half of a vector that is off by more than SAME is not made up for by the other half."""
+    q = own_questions.unit(question(1))
+    other = q.copy()
+    # A turn by .04 in one half, whose cosine is .9992: over both halves it would be .9996.
+    away = np.roll(q[:, half], 1, axis=1)
+    away -= (away * q[:, half]).sum(1, keepdims=True) * q[:, half] * 2
+    away /= np.linalg.norm(away, axis=1, keepdims=True) * np.sqrt(2)
+    other[:, half] = np.cos(0.04) * q[:, half] + np.sin(0.04) * away
+    assert ((q * other).sum(1) > own_questions.SAME).all()
+    bank = OwnBank(EvenPrior())
+    bank.put("a", [share(q, 0.2, 0.3, 0.5)])
+    (found,) = expected(bank, asked(other))
+    assert found.support == 0
+
+
 def test_the_figures_of_the_base_count_for_a_few_groups_and_support_adds_up() -> None:
     q = question(1)
     bank = OwnBank(Guess())
@@ -101,10 +119,11 @@ def test_the_figures_of_the_base_count_for_a_few_groups_and_support_adds_up() ->
         (found,) = expected(bank, asked(q))
         assert found.support == 9 + n
         counted = own_bank.SHRINK + own_bank.BASE_GROUPS
-        assert found.mean == pytest.approx((n * np.eye(3)[0] + counted * base.mean) / (n + counted))
+        told = n * np.eye(3)[0] + counted * np.sqrt(base.mean)
+        assert found.mean == pytest.approx(squared(told), abs=1e-6)
         # Two populations of the base, then the own groups.
         assert found.profile.shape == (3, 2 + n)
-    assert (found.profile[:, :2] < base.profile).all()
+        assert found.profile[:, :2] == pytest.approx(base.profile)
 
 
 def test_a_group_never_sees_its_own_row() -> None:
@@ -218,8 +237,8 @@ def test_new_texts_profit_from_alike_ratings() -> None:
 
     def text() -> tuple[FloatArray, float]:
         v = rng.normal(size=(1, DIM))
-        v[0, 0] += rng.choice([-12, 12])
-        return v.astype("f4"), 0.85 if v[0, 0] > 0 else 0.15
+        v[0, -1] += rng.choice([-12, 12])
+        return v.astype("f4"), 0.85 if v[0, -1] > 0 else 0.15
 
     bank = OwnBank(EvenPrior())
     texts = [text() for _ in range(30)]
@@ -248,7 +267,9 @@ def test_what_was_said_twice_is_averaged_and_counts_once() -> None:
     bank.put("a", [share(q, 0.2, 0.8), share(q[::-1].copy(), 0.6, 0.4)])
     (found,) = expected(bank, asked(q))
     assert found.support == 1
-    assert found.mean == pytest.approx((np.array([0.3, 0.7]) + 0.25) / 1.5)
+    assert found.mean == pytest.approx(
+        squared(np.sqrt([0.3, 0.7]) + own_bank.SHRINK * np.sqrt(0.5)), abs=1e-6
+    )
 
 
 def test_profiles_are_of_the_groups_that_answered_most_of_the_context(
@@ -262,10 +283,9 @@ def test_profiles_are_of_the_groups_that_answered_most_of_the_context(
         bank.put(f"g{n}", [share(question(i), *shares(n, i)) for i in range(count)] + rest)
     (found,) = expected(bank, asked(question(0)), context=context)
     assert found.support == 4  # all of them make the mean
-    said = np.array([shares(n, 0) for n in range(4)])
+    said = np.sqrt([shares(n, 0) for n in range(4)])
     departure = (said - said.mean(0))[[1, 3]].T
-    ratio = found.profile / departure
-    assert ratio == pytest.approx(np.full((3, 2), ratio[0, 0]), rel=1e-3)
+    assert found.profile == pytest.approx(departure, abs=1e-5)
 
 
 def test_questions_beyond_the_bound_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,8 +328,9 @@ def test_hundreds_of_questions_at_once_are_each_found() -> None:
     rng = np.random.default_rng(5)
     noisy = [(v + 1e-4 * rng.normal(size=v.shape)).astype("f4") for v in questions]
     found = expected(bank, *(asked(v) for v in noisy))
-    firsts = np.array([e.mean[0] for e in found])
-    assert firsts == pytest.approx((np.arange(700) / 700 + 0.25) / 1.5, abs=1e-5)
+    said = np.arange(700) / 700
+    wanted = [squared(np.sqrt([p, 1 - p]) + own_bank.SHRINK * np.sqrt(0.5))[0] for p in said]
+    assert [e.mean[0] for e in found] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_a_prior_counts_its_memory() -> None:
@@ -319,6 +340,11 @@ def test_a_prior_counts_its_memory() -> None:
         bank.put(f"g{n}", [share(question(i), 0.2, 0.3, 0.5) for i in range(9)])
     prior: OwnPrior = bank.prior_for([])
     assert prior.nbytes - empty >= 4 * 27 * 6
+
+
+def squared(root: np.ndarray) -> np.ndarray:
+    """Shares from roots."""
+    return root**2 / (root**2).sum()
 
 
 def shares(group: int, number: int) -> FloatArray:
@@ -336,7 +362,7 @@ def leaning(rng: np.random.Generator) -> tuple[FloatArray, float, float]:
     """A question, the share of its first option, and which side one of two camps takes."""
     lean, sign = rng.uniform(0.2, 0.8), rng.choice([-1.0, 1.0])
     step = np.zeros(DIM)
-    step[0], step[1] = 8 * (lean - 0.5), 3 * sign
+    step[-1], step[-2] = 8 * (lean - 0.5), 3 * sign
     common = 0.3 * rng.normal(size=DIM)
     return np.stack([common + step, common - step]).astype("f4"), lean, sign
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.checkpoints import write_checkpoint
 from pydantic import ValidationError
 
-from models.checkpoint import Card, CardEmbedder, CardTraining
+from models.checkpoint import Card, CardEmbedder, CardTraining, load_card
 from models.embedders import load_embedder
 from models.networks import PUBLISHED
 from models.published import EvenPrior, Published, PublishedConfig
 from models.scorer import MAX_CONTEXT_TOKENS, GPOScorer
+from models.texts import TEMPLATE
 from service.adapters.scoring.open import open_scoring
 from service.settings import Settings, SettingsError
 
@@ -61,6 +63,26 @@ def test_what_cannot_be_loaded_names_its_setting(tmp_path: Path, digest: str) ->
     assert "GPO_DEVICE='abacus'" in refusal(checkpoint=folder, device="abacus")
 
 
+async def test_a_prior_that_a_checkpoint_cannot_serve_is_refused(
+    tmp_path: Path, digest: str
+) -> None:
+    folder = write_checkpoint(
+        tmp_path / "odd", digest=digest, dim=768, config={"llm_prior": {"weight": 2}}
+    )
+    message = refusal(checkpoint=folder, prior="both")
+    assert "GPO_CHECKPOINT" in message
+    assert "llm_prior" in message
+    _, scorer = open_scoring(Settings(checkpoint=folder))  # the bank alone reads none of it
+    await scorer.close()
+    minilm = CardEmbedder("minilm", digest, 768, TEMPLATE, "mean")
+    network = Published(PublishedConfig(embedding_dim=768, layers=1)).eval()
+    card = replace(load_card(folder), arch="", embedder=minilm, config={})
+    GPOScorer(network, EvenPrior(), card).save(tmp_path / "published")
+    message = refusal(checkpoint=tmp_path / "published", prior="llm")
+    for part in ("GPO_PRIOR=llm", "GPO_CHECKPOINT", "GPO_PRIOR=bank"):
+        assert part in message
+
+
 def test_no_setting_lets_in_a_context_that_the_module_refuses() -> None:
     assert Settings().max_context_tokens == MAX_CONTEXT_TOKENS
     with pytest.raises(ValidationError):
@@ -76,7 +98,7 @@ def test_a_module_without_a_prior_has_no_use_for_own_groups(
         name="published",
         arch=PUBLISHED,
         config={},
-        embedder=CardEmbedder("minilm", digest, 384, "prompt-newline-response/1", "mean"),
+        embedder=CardEmbedder("minilm", digest, 768, TEMPLATE, "mean"),
         data=(),
         training=CardTraining((0,), 0, "none", 0.0),
         metrics={},
@@ -90,7 +112,7 @@ def test_a_module_without_a_prior_has_no_use_for_own_groups(
 
 
 async def test_only_own_groups_need_a_bank(tmp_path: Path, digest: str) -> None:
-    folder = write_checkpoint(tmp_path, digest=digest, dim=384)
+    folder = write_checkpoint(tmp_path, digest=digest, dim=768)
     for bank, used in (("released", False), ("none", False), ("own", True), ("both", True)):
         _, scorer = open_scoring(Settings(checkpoint=folder, bank=bank))
         assert (scorer.banks is not None) is used

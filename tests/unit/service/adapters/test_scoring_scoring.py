@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from models.batches import Item
+from models.batches import Expectation, Item
 from models.batches import Kind as ItemKind
+from models.llm_prior import Fit, Pool
+from models.prior import Prior
+from models.published import EvenPrior
 from models.scorer import ContextTooLargeError
+from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.scoring import CHUNK_TOKENS, ModuleScorer
 from service.adapters.scoring.worker import Worker
-from service.core.domain import Context, ContextItem, Kind
+from service.core.domain import Context, ContextItem, Guess, Kind
 from service.core.errors import InputTooLarge, ScorerFailed
 
 DIM = 4
@@ -40,35 +44,48 @@ class SumModule:
     """Scores a vector by its sum plus the context's; can be held, and counts its work."""
 
     card = SimpleNamespace(name="toy", digest="abc123")
+    prior = EvenPrior()
 
     def __init__(self) -> None:
         self.encoded: list[list[Item]] = []
         self.calls: list[tuple[int, int]] = []
+        self.expected: list[list[float]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
 
-    def encode_context(self, items: Sequence[Item], *, prior: None = None) -> Encoded:
+    def encode_context(self, items: Sequence[Item], *, prior: Prior) -> Encoded:
         self.entered.set()
         assert self.gate.wait(30)
         self.encoded.append(list(items))
+        self._expect([item.vectors for item in items], prior)
         if len(items) > 3:
             raise ContextTooLargeError("at most 3 fit")
         return Encoded(float(sum(item.values.sum() for item in items)))
 
     def predict_many(
-        self, contexts: Sequence[Encoded], questions: Sequence[np.ndarray], *, priors: None = None
+        self,
+        contexts: Sequence[Encoded],
+        questions: Sequence[np.ndarray],
+        *,
+        priors: Sequence[Prior],
     ) -> list[list[Answer]]:
+        for prior in priors:
+            self._expect(questions, prior)
         self.calls.append((len(contexts), len(questions)))
         return [[self._answer(c, q) for q in questions] for c in contexts]
 
     def score_many(
-        self, contexts: Sequence[Encoded], responses: np.ndarray, *, priors: None = None
+        self, contexts: Sequence[Encoded], responses: np.ndarray, *, priors: Sequence[Prior]
     ) -> list[Answer]:
         self.calls.append((len(contexts), len(responses)))
         if np.isnan(responses).any():
             raise ValueError("NaN")
         return [self._answer(context, responses) for context in contexts]
+
+    def _expect(self, questions: Sequence[np.ndarray], prior: Prior) -> None:
+        found = prior.expect([(ItemKind.SHARE, vectors) for vectors in questions])
+        self.expected.append([round(float(e.mean[0]), 3) for e in found])
 
     def _answer(self, context: Encoded, vectors: np.ndarray) -> Answer:
         mean = vectors.sum(1) + context.bias
@@ -134,6 +151,69 @@ async def test_scores_are_by_context(scorer: ModuleScorer) -> None:
     first, second = await scorer.score([A, B], responses)
     np.testing.assert_allclose(first.score, responses.sum(1) + 1, rtol=1e-6)
     np.testing.assert_allclose(second.score, responses.sum(1) + 5, rtol=1e-6)
+
+
+def guess(first: float, k: int = 2) -> Guess:
+    return Guess(np.array([first, *[(1 - first) / (k - 1)] * (k - 1)], np.float32), "toy-lm")
+
+
+async def test_a_guess_is_expected_of_its_question_alone(module: SumModule) -> None:
+    pools = Pools("llm", Fit("toy-lm", Pool(), Pool(1.0), {}))
+    scorer = ModuleScorer(module, Worker(), cache_bytes=10_000, pools=pools)
+    questions = [question(2, i) for i in range(3)]
+    plain = await scorer.predict([A, B], questions)
+    assert module.expected[-2:] == [[0.5, 0.5, 0.5]] * 2
+    found = await scorer.predict([A, B], questions, guesses=[None, guess(0.8), guess(0.1)])
+    assert module.expected[-2:] == [[0.5, 0.8, 0.1]] * 2
+    np.testing.assert_array_equal(found[1][2].distribution, plain[1][2].distribution)
+    await scorer.close()
+
+
+async def test_guesses_stay_with_their_questions_over_chunks(module: SumModule) -> None:
+    pools = Pools("llm", Fit("toy-lm", Pool(), Pool(1.0), {}))
+    scorer = ModuleScorer(module, Worker(), cache_bytes=10_000, pools=pools)
+    k = CHUNK_TOKENS // 2
+    guesses = [guess(0.1 * (i + 1), k) for i in range(5)]
+    await scorer.predict([A], [question(k, i) for i in range(5)], guesses=guesses)
+    assert len(module.calls) == 3
+    firsts = [value for row in module.expected[1:] for value in row]  # after the context's
+    assert sorted(firsts) == firsts
+    assert len(set(firsts)) == 5
+    await scorer.close()
+
+
+async def test_a_context_with_guesses_is_encoded_beside_the_one_without(module: SumModule) -> None:
+    pools = Pools("llm", Fit("toy-lm", Pool(), Pool(1.0), {}))
+    scorer = ModuleScorer(module, Worker(), cache_bytes=10_000, pools=pools)
+    (item,) = A.items
+    guessed = replace(A, items=(replace(item, guess=guess(0.7)),), guessed="by toy-lm")
+    for asked in (A, guessed, A, guessed):
+        await scorer.score([asked], question(1, 0))
+    assert len(module.encoded) == 2
+    assert module.expected == [[0.5], [0.7]]
+    await scorer.close()
+
+
+async def test_what_the_bank_knows_is_asked_once(module: SumModule) -> None:
+    class Bank(EvenPrior):
+        asked = 0
+
+        def expect(self, items: Sequence[tuple[ItemKind, np.ndarray]]) -> list[Expectation]:
+            Bank.asked += len(items)
+            found = super().expect(items)
+            return [
+                replace(e, support=float(v[0, 0] > 0))
+                for (_, v), e in zip(items, found, strict=True)
+            ]
+
+    module.prior = Bank()
+    scorer = ModuleScorer(module, Worker(), cache_bytes=10_000)
+    questions = [np.full((2, DIM), fill, np.float32) for fill in (1, -1, 1, -2)]
+    for _ in range(2):
+        assert await scorer.known([A, B], questions) == [True, False, True, False]
+    assert await scorer.known([A], []) == []
+    assert Bank.asked == 3
+    await scorer.close()
 
 
 async def test_a_context_is_encoded_once(scorer: ModuleScorer, module: SumModule) -> None:
