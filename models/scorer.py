@@ -86,7 +86,7 @@ class GPOScorer:
         config = {
             **card.config,
             "network": asdict(self.network.config),
-            "calibration": dict(self.calibration.factors),
+            "calibration": {k: list(row) for k, row in self.calibration.factors.items()},
         }
         files = {}
         if isinstance(self.prior, PopulationPrior):

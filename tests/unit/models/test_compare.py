@@ -190,14 +190,14 @@ def test_each_checkpoint_has_a_name_of_its_own(tmp_path: Path) -> None:
     rivals, notes = load_rivals([RELEASED] * 3, card, none, no_vectors, device="cpu")
     assert [r.name for r in rivals] == ["gpo-minilm", "minilm", "gpo-minilm 2"]
     assert not notes
-    other = write_checkpoint(tmp_path, digest=load_embedder("minilm").digest, dim=384)
+    other = write_checkpoint(tmp_path, digest=load_embedder("minilm").digest, dim=768)
     _, notes = load_rivals([other], card, none, no_vectors, device="cpu")
     assert len(notes) == 1
     assert notes[0].startswith("random was trained on other files")
 
 
 def test_vectors_of_another_embedder_are_refused(tmp_path: Path) -> None:
-    damaged = write_checkpoint(tmp_path, digest="0" * 64, dim=384)
+    damaged = write_checkpoint(tmp_path, digest="0" * 64, dim=768)
     card = GPOScorer.load(RELEASED).card
     with pytest.raises(CheckpointError, match="other vectors"):
         load_rivals([damaged], card, Corpora((), (), ()), no_vectors, device="cpu")

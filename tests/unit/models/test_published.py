@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.batches import Item, Kind, collate
+from models.calibration import Calibration
 from models.checkpoint import Card, CardEmbedder, CardTraining, CheckpointError
 from models.gpo import Output
 from models.losses import item_losses, optimizer, training_losses
 from models.networks import PUBLISHED, decode
 from models.published import EvenPrior, Published, PublishedConfig, gaussian_loss
-from models.scorer import Calibration, GPOScorer, load_scorer
+from models.scorer import GPOScorer, load_scorer
 
 EXACT = 1e-5
 TINY = PublishedConfig(embedding_dim=DIM, d_model=16, layers=2, heads=2, d_ff=16)
@@ -180,7 +181,7 @@ def card() -> Card:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> GPOScorer:
-    scorer = GPOScorer(network(), EvenPrior(), card(), Calibration(share=1.2))
+    scorer = GPOScorer(network(), EvenPrior(), card(), Calibration({"share/new": (1.2, 1.2, 1.1)}))
     return scorer.save(tmp_path / "c")
 
 

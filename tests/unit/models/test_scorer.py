@@ -12,6 +12,7 @@ from episodes_for_tests import DIM, POPULATIONS, lively_network, random_item
 from torch import Tensor
 
 from models.batches import Item, Kind, roots
+from models.calibration import Calibration
 from models.checkpoint import (
     Card,
     CardEmbedder,
@@ -20,7 +21,7 @@ from models.checkpoint import (
     save_checkpoint,
 )
 from models.prior import BankItem, PriorConfig, Rated, fit_prior
-from models.scorer import ARCH, BANK, Calibration, ContextTooLargeError, GPOScorer
+from models.scorer import ARCH, BANK, ContextTooLargeError, GPOScorer
 
 
 def card() -> Card:
@@ -54,7 +55,8 @@ def scorer() -> GPOScorer:
         np.arange(30) // 5,
     )
     prior, _ = fit_prior(bank, rated, PriorConfig())
-    return GPOScorer(lively_network(), prior, card(), Calibration(share=1.5, rating=2.0))
+    widths = {"share/new": (1.5, 1.4, 1.2), "rating/new": (2.0, 2.0, 1.8)}
+    return GPOScorer(lively_network(), prior, card(), Calibration(widths))
 
 
 def context_items(seed: int = 1, size: int = 6) -> list[Item]:
