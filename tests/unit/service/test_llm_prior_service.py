@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,26 @@ async def clients(
 ) -> AsyncIterator[Clients]:
     folder = tmp_path_factory.mktemp("store")
 
-    def settings(mode: str) -> Settings:
-        store = f"sqlite:///{folder / mode}.db"
-        return Settings(store_url=store, checkpoint=checkpoint, device="cpu", prior=mode)  # type: ignore[arg-type]
+    async with AsyncExitStack() as stack:
+        yield {
+            mode: await stack.enter_async_context(client_of(settings(checkpoint, folder, mode)))
+            for mode in ("bank", "llm", "both")
+        }
 
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(checkpoint: Path, tmp_path: Path) -> AsyncIterator[Clients]:
+    """With GPO_BANK=own: the LLM's guess in what is expected, and without it."""
     async with (
-        client_of(settings("bank")) as bank,
-        client_of(settings("llm")) as llm,
-        client_of(settings("both")) as both,
+        client_of(settings(checkpoint, tmp_path, "bank", bank="own")) as alone,
+        client_of(settings(checkpoint, tmp_path, "both", bank="own")) as both,
     ):
-        yield {"bank": bank, "llm": llm, "both": both}
+        yield {"bank": alone, "both": both}
+
+
+def settings(checkpoint: Path, folder: Path, mode: str, **more: Any) -> Settings:
+    store = f"sqlite:///{folder / mode}.db"
+    return Settings(store_url=store, checkpoint=checkpoint, device="cpu", prior=mode, **more)  # type: ignore[arg-type]
 
 
 async def predict(client: httpx.AsyncClient, question: dict[str, Any], **more: Any) -> np.ndarray:
@@ -140,3 +150,64 @@ async def test_many_at_a_time(clients: Clients) -> None:
     )
     for found in crowd[:6]:
         np.testing.assert_allclose(found, alone, atol=1e-6)
+
+
+async def test_own_groups_are_the_base_into_which_the_guess_is_pooled(
+    clients: Clients, own: Clients
+) -> None:
+    """Of what no group was asked, own groups expect even shares, whatever the surveys know."""
+    llm = await predict(clients["llm"], NEW)
+    pooled = llm**0.2  # weight .4 at temperature 2, over even shares
+    np.testing.assert_allclose(await predict(own["both"], NEW), pooled / pooled.sum(), atol=1e-4)
+    np.testing.assert_allclose(await predict(own["bank"], NEW), 1 / 3, atol=1e-4)
+    known = {mode: await predict(client, KNOWN) for mode, client in own.items()}
+    assert np.abs(known["both"] - known["bank"]).max() > 0.01
+
+
+@pytest.mark.parametrize("context", [[], [ASKED]], ids=["no context", "context"])
+async def test_what_own_groups_answered_is_not_guessed(
+    own: Clients, context: list[dict[str, Any]]
+) -> None:
+    """Nor is it from what was encoded before they were registered, or after they are gone."""
+    before = {m: await predict(c, NEW, preferences=context) for m, c in own.items()}
+    assert np.abs(before["both"] - before["bank"]).max() > 0.01
+    answered = [{**NEW, "distribution": [0.1, 0.2, 0.7]}, ASKED]
+    for client in own.values():
+        for name in ("one", "two"):
+            share = {"one": 0.7, "two": 0.6}[name]
+            other = {**ASKED, "distribution": [share, 1 - share]}
+            group = {"id": name, "name": name, "preferences": [answered[0], other]}
+            assert (await client.post("/groups", json=group)).status_code == 201
+    told = {m: await predict(c, NEW, preferences=context) for m, c in own.items()}
+    np.testing.assert_allclose(told["both"], told["bank"], atol=1e-6)
+    assert told["both"].argmax() == 2
+    for client in own.values():
+        for name in ("one", "two"):
+            assert (await client.delete(f"/groups/{name}")).status_code == 204
+    after = {m: await predict(c, NEW, preferences=context) for m, c in own.items()}
+    for mode, found in after.items():
+        np.testing.assert_allclose(found, before[mode], atol=1e-6)
+
+
+async def test_what_a_group_alone_was_asked_is_guessed_for_it_and_known_to_others(
+    own: Clients,
+) -> None:
+    answered = {**NEW, "distribution": [0.1, 0.2, 0.7]}
+    shares = {}
+    for mode, client in own.items():
+        for name, preferences in (("asked", [answered]), ("other", [])):
+            group = {"id": name, "name": name, "preferences": preferences}
+            assert (await client.post("/groups", json=group)).status_code == 201
+        body = {"group_ids": ["asked", "other"], "questions": [NEW]}
+        answer = (await client.post("/predict", json=body)).json()
+        shares[mode] = {p["group_id"]: p["distribution"] for p in answer["predictions"]}
+        alone = (await client.post("/predict", json={"group_id": "other", **NEW})).json()
+        np.testing.assert_allclose(
+            alone["predictions"][0]["distribution"], shares[mode]["other"], atol=1e-6
+        )
+    apart = {
+        name: np.abs(np.subtract(shares["both"][name], shares["bank"][name])).max()
+        for name in ("asked", "other")
+    }
+    assert apart["asked"] > 0.01
+    assert apart["other"] < 1e-6
