@@ -31,10 +31,10 @@ def write_tables(folder: Path) -> Path:
             text = f"Should the club spend more on {MATTERS[q % 8]}, or less, in season {q}?"
             for t, team in enumerate(TEAMS):
                 share = round(0.5 + 0.04 * (q * 37 % 11 - 5) / 5 * (t - 5.5), 3)
-                table.writerow([text, "More", team, share, 90])
-                table.writerow([text, "Less", team, round(1 - share, 3), 90])
+                table.writerow([text, "More", team, share, 150])
+                table.writerow([text, "Less", team, round(1 - share, 3), 150])
         for team in TEAMS:
-            table.writerows([[AGREED, "Yes", team, 0.95, 90], [AGREED, "No", team, 0.05, 90]])
+            table.writerows([[AGREED, "Yes", team, 0.95, 150], [AGREED, "No", team, 0.05, 150]])
     with (folder / "ratings.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["prompt", "response", "group", "share", "n"])
