@@ -123,10 +123,14 @@ def drawn(corpora: Corpora, number: int, part: Part, seed: int) -> list[SurveyTa
 
 
 def items(judge: SurveyJudge, group: int, numbers: Sequence[int]) -> list[Item]:
-    """What a group answered to some questions."""
-    starts, values = judge.corpus.starts, judge.corpus.values[group]
-    spans = [slice(starts[i], starts[i + 1]) for i in numbers]
-    return [Item(Kind.SHARE, judge.vectors[span], values[span]) for span in spans]
+    """What a group answered to some questions, with its respondents where they are known."""
+    starts, corpus = judge.corpus.starts, judge.corpus
+    found = []
+    for i in numbers:
+        span, people = slice(starts[i], starts[i + 1]), corpus.weights[group, i]
+        weight = None if np.isnan(people) else float(people)
+        found.append(Item(Kind.SHARE, judge.vectors[span], corpus.values[group, span], weight))
+    return found
 
 
 def aligned(

@@ -104,12 +104,24 @@ class Tokens:
         return last.amax(1) + 1 if last.shape[1] else last.new_zeros(len(last))
 
 
+def halves(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The prompts' and the responses' halves of vectors (n, D)."""
+    middle = vectors.shape[1] // 2
+    return vectors[:, :middle], vectors[:, middle:]
+
+
+def unit(x: Reals) -> FloatArray:
+    """Rows of unit length; zeros stay zeros."""
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.asarray(x / np.maximum(norm, 1e-6), np.float32)
+
+
 def centre(vectors: FloatArray) -> FloatArray:
     """The responses' halves of vectors (k, D), minus their mean over the k options.
 
     (k, D / 2); zeros for a single response.
     """
-    response = vectors[:, vectors.shape[1] // 2 :]
+    response = halves(vectors)[1]
     return np.asarray(response - response.mean(axis=0, keepdims=True), dtype=np.float32)
 
 

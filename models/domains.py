@@ -13,16 +13,8 @@ import numpy as np
 
 from models.batches import Expectation, FloatArray, Item, Kind, roots
 from models.datasets import Corpus, IntArray
-from models.prior import (
-    BankItem,
-    PopulationPrior,
-    PriorConfig,
-    Rated,
-    approval_by,
-    fit_approval,
-    fit_prior,
-    shrunk,
-)
+from models.popularity import Rated, approval_by, fit_approval
+from models.prior import BankItem, PopulationPrior, PriorConfig, fit_prior, shrunk
 from models.splits import Part, Split, population
 
 FOLDS = 5

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import baselines
-from models.batches import FloatArray, Kind
+from models.batches import FloatArray, Kind, halves
 from models.contenders import Contender
 from models.corpora import Corpora
 from models.datasets import Corpus
 from models.metrics import uplift_terms
-from models.prior import halves
 from models.regimes import HEADLINE, RatingTask
 from models.scorer import Scored
 from models.splits import Part, Split, is_debates

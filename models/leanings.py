@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.batches import FloatArray, Kind
+from models.batches import FloatArray, Kind, halves, unit
 from models.datasets import Corpus, IntArray
 from models.domains import Domain
-from models.prior import halves, unit
 from models.splits import Part, Split
 
 NAME = "leanings"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.batches import FloatArray, Kind
+from models.batches import FloatArray, Kind, halves
+from models.batches import unit as unit_rows
 from models.datasets import IntArray
-from models.prior import SAME, halves
-from models.prior import unit as unit_rows
+from models.prior import SAME
 
 SKETCH = 32  # directions in which the middles of questions are compared first
 APART = 2 * (1 - SAME) + 1e-5  # squared distance of unit vectors that are the same, or less

@@ -16,14 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.batches import Expectation, FloatArray, Kind, Reals, roots
+from models.batches import Expectation, FloatArray, Kind, Reals, halves, roots, unit
 from models.datasets import IntArray
+from models.popularity import FURTHER, Rated, approval_by, fit_approval
 
 LEAST_ROOT = 0.1  # smallest root of a share that a kernel prior may give, before normalising
 SAME = 0.9995  # cosine from which two vectors count as the same text
 CHUNK = 128  # questions that are compared with the bank at a time
-FURTHER = 1  # features of a rated response beside its vector
-TO_THE_POINT = 3.0  # scale of the cosine of prompt and response among the features
 SHRINK = 0.5  # how many groups the kernel prior counts for, beside the groups that answered
 
 
@@ -50,20 +49,6 @@ class BankItem:
     profile: FloatArray
     groups: int
     question: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rated:
-    """Free text: vectors (n, D), mean approval (n,), profile (n, P) as above, weight (n,).
-
-    prompt (n,) numbers the prompts.
-    """
-
-    vectors: FloatArray
-    mean: FloatArray
-    profile: FloatArray
-    weight: FloatArray
-    prompt: IntArray
 
 
 class Prior(Protocol):
@@ -252,23 +237,6 @@ class PopulationPrior:
         return approval_by(self.rating, vectors)
 
 
-def features(vectors: FloatArray) -> FloatArray:
-    """(n, F): a response's direction, and how near it is to its prompt.
-
-    The second alone lifts the best of 16 from .27 to .31 on prompts that were left out.
-    """
-    prompt, response = (unit(half) for half in halves(vectors))
-    near = TO_THE_POINT * (prompt * response).sum(1)
-    return np.column_stack([response, near]).astype(np.float32)
-
-
-def approval_by(rating: FloatArray, vectors: FloatArray) -> Expectation:
-    """Expected approval of responses (n, D) by a popularity model (F + 1, 1 + P)."""
-    out = features(vectors) @ rating[:-1] + rating[-1]
-    mean = 1 / (1 + np.exp(-np.clip(out[:, 0], -4, 4)))
-    return Expectation(np.asarray(mean, np.float32), np.asarray(out[:, 1:], np.float32))
-
-
 def between(approval: Expectation) -> Expectation:
     """A comparison of two responses, from their approval: the odds of one against the other."""
     odds = approval.mean / (1 - approval.mean)
@@ -322,47 +290,6 @@ def _distinct(cells: Cells) -> tuple[FloatArray, IntArray]:
     return text.copy(), index.reshape(2, -1).T.copy()
 
 
-def fit_approval(rated: Rated, *, noise: float) -> FloatArray:
-    """Weighted ridge of the logit of approval and of the profile on `features` (F + 1, 1 + P).
-
-    The logit is centred inside each prompt: a ridge that explains why one prompt's answers are
-    liked more than another's does worse on new prompts.
-    """
-    half, populations = rated.vectors.shape[1] // 2, rated.profile.shape[1]
-    found = np.zeros((half + FURTHER + 1, 1 + populations), np.float32)
-    if not len(rated.vectors):
-        return found
-    x = features(rated.vectors).astype(np.float64)
-    p = np.clip(rated.mean, 0.02, 0.98)
-    found[:, 0] = _ridge(x, np.log(p / (1 - p))[:, None], rated.weight, rated.prompt, noise)[:, 0]
-    # Statements of invented debates tell what is liked, but nothing of known populations.
-    told = rated.profile.any(1)
-    if told.any():
-        found[:, 1:] = _ridge(
-            x[told], rated.profile[told], rated.weight[told], rated.prompt[told], noise
-        )
-    return found
-
-
-def _ridge(x: Reals, y: Reals, weight: Reals, prompt: IntArray, noise: float) -> Reals:
-    """Slopes inside each prompt and offset (F + 1, m) of y (n, m) on x (n, F)."""
-    weight = weight / weight.mean()
-    middle, level = weight @ x / weight.sum(), weight @ y / weight.sum()
-    x = x - _by_prompt(x, weight, prompt)
-    y = y - _by_prompt(y, weight, prompt)
-    weighted = x * weight[:, None]
-    slope = np.linalg.solve(weighted.T @ x + noise * np.eye(x.shape[1]), weighted.T @ y)
-    return np.vstack([slope, level - middle @ slope])
-
-
-def _by_prompt(values: Reals, weight: Reals, prompt: IntArray) -> Reals:
-    """Weighted mean (n, F) of values (n, F) over the rows of the same prompt."""
-    _, number = np.unique(prompt, return_inverse=True)
-    total = np.zeros((number.max() + 1, values.shape[1]))
-    np.add.at(total, number, values * weight[:, None])
-    return np.asarray((total / np.bincount(number, weight)[:, None])[number])
-
-
 def settled(item: BankItem, unknown: Expectation) -> Expectation:
     """What the bank says of a known question: its groups, with a little of the kernel prior."""
     mean = shrunk(item.mean * item.groups, item.groups, unknown.mean)
@@ -411,15 +338,3 @@ def _lifted(lift: Reals) -> Expectation:
     """An expectation from roots above that of 1 / k and profiles, (k, 1 + P)."""
     root = np.maximum(1 / np.sqrt(len(lift)) + lift[:, 0], LEAST_ROOT)
     return Expectation(shares_of(root), np.asarray(lift[:, 1:], np.float32))
-
-
-def halves(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The prompts' and the responses' halves of vectors (n, D)."""
-    middle = vectors.shape[1] // 2
-    return vectors[:, :middle], vectors[:, middle:]
-
-
-def unit(x: Reals) -> FloatArray:
-    """Rows of unit length; zeros stay zeros."""
-    norm = np.linalg.norm(x, axis=-1, keepdims=True)
-    return np.asarray(x / np.maximum(norm, 1e-6), np.float32)

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from models.batches import Expectation, Kind
-from models.prior import (
-    BankItem,
-    Cells,
-    PopulationPrior,
-    PriorConfig,
-    Rated,
-    fit_approval,
-    fit_prior,
-)
+from models.popularity import Rated, fit_approval
+from models.prior import BankItem, Cells, PopulationPrior, PriorConfig, fit_prior
 
 HALF = 12
 DIM = 2 * HALF

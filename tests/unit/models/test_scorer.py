@@ -20,7 +20,8 @@ from models.checkpoint import (
     CheckpointError,
     save_checkpoint,
 )
-from models.prior import BankItem, PriorConfig, Rated, fit_prior
+from models.popularity import Rated
+from models.prior import BankItem, PriorConfig, fit_prior
 from models.scorer import ARCH, BANK, ContextTooLargeError, GPOScorer
 
 
