@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -62,6 +63,76 @@ def test_it_steers_towards_what_a_context_says(scorer: GPOScorer) -> None:
         ]
         first.append(scorer.predict(scorer.encode_context(items), [question])[0].mean[0])
     assert first[0] - first[1] > 0.1
+
+
+TRAFFIC = [
+    "a new cycle path in the high street", "lower speed limits in town", "a toll at rush hour",
+    "fewer parking places in the centre", "more money for trams", "a bus lane on the ring road",
+    "wider pavements on the bridge", "a car-free Sunday each month", "cameras near the schools",
+    "turning the market square over to walkers", "higher fees for parking", "free trams for pupils",
+    "more racks for bicycles at the station", "night buses at the weekend", "humps in side streets",
+    "trees in place of kerbside parking", "a ban on lorries in the old town",
+    "street lamps along the canal path", "a second tram line to the hospital",
+    "longer green phases for people on foot",
+]  # fmt: skip
+NEW = [
+    "closing the old town to cars", "a bicycle street past the park", "cheaper bus tickets",
+    "a park-and-ride place at the edge of town", "a roundabout at the crossroads",
+    "shared cars in every quarter", "a ferry across the river", "more zebra crossings",
+    "a wider motorway past the town", "more parking places under the market",
+]  # fmt: skip
+
+
+def question(matter: str) -> list[tuple[str, str]]:
+    asked = f"Would you support or oppose {matter}?"
+    return [(asked, option) for option in ("Support", "Oppose")]
+
+
+def answer(matter: str) -> tuple[str, str]:
+    return "What should the town do about its traffic?", f"I want {matter}."
+
+
+def widths(scorer: GPOScorer, context: list[Item], kind: Kind) -> dict[int, float]:
+    """Mean width of the 90 % intervals of NEW with 0, 5 (each of four fives) and 20 items."""
+    embedder = load_embedder("minilm")
+    questions = [embedder.embed(question(matter)) for matter in NEW]
+    answers = embedder.embed([answer(matter) for matter in NEW])
+    found: dict[int, list[float]] = {}
+    for items in ([], *(context[i::4] for i in range(4)), context):
+        encoded = scorer.encode_context(items)
+        if kind is Kind.SHARE:
+            scored = scorer.predict(encoded, questions)
+        else:
+            scored = [scorer.score(encoded, answers)]
+        width = float(np.mean([s.high - s.low for s in scored]))
+        found.setdefault(len(items), []).append(width)
+    return {size: float(np.mean(each)) for size, each in found.items()}
+
+
+@pytest.mark.parametrize(("support", "sizes"), [(0.7, (0, 5)), (0.8, (0, 5, 20)), (0.9, (5, 20))])
+def test_more_questions_narrow_what_is_said_of_the_next(
+    scorer: GPOScorer, support: float, sizes: tuple[int, ...]
+) -> None:
+    """A few answers as one-sided as nine in ten tell of a group unlike others: those may widen."""
+    values = np.array([support, 1 - support], np.float32)
+    embedder = load_embedder("minilm")
+    told = [Item(Kind.SHARE, embedder.embed(question(matter)), values) for matter in TRAFFIC]
+    width = widths(scorer, told, Kind.SHARE)
+    assert width[20] < 0.9 * width[0], width
+    for fewer, more in itertools.pairwise(sizes):
+        assert width[more] < 0.95 * width[fewer], width
+
+
+@pytest.mark.parametrize("approval", [0.2, 0.7, 0.9])
+def test_more_rated_answers_narrow_what_is_said_of_the_next(
+    scorer: GPOScorer, approval: float
+) -> None:
+    """From five to twenty; without any the interval is that of a usual segment, and narrower."""
+    values = np.array([approval], np.float32)
+    embedder = load_embedder("minilm")
+    told = [Item(Kind.RATING, embedder.embed([answer(matter)]), values) for matter in TRAFFIC]
+    width = widths(scorer, told, Kind.RATING)
+    assert width[20] < 0.9 * width[5], width
 
 
 @pytest.mark.data
