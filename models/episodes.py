@@ -7,7 +7,7 @@ of one kind for targets of another. Seeded; knows no network.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from models.domains import Domain, Mix
 from models.prior import between
 from models.splits import Part, population
 
-RESPONDENTS = (20.0, 1000.0)  # range of invented numbers
 SURVEYS = 3.0  # how often a survey is drawn, for each time that another corpus is
 CHOSEN_FIRST = np.array([1.0, 0.0], np.float32)
 
@@ -45,7 +44,6 @@ class EpisodeConfig:
     mixture: float = 0.3
     cross: float = 0.25
     compare: float = 0.15
-    as_told: float = 0.5
 
 
 class EpisodeSampler:
@@ -122,21 +120,7 @@ class EpisodeSampler:
             for i in rng.permutation(pool)[:size]
         ]
         name = domain.corpus.name
-        context = self._with_other_respondents(self._compare(given))
-        return Episode(context, self._compare(asked), name, group)
-
-    def _with_other_respondents(self, items: list[Item]) -> list[Item]:
-        """Half of the time, a context that tells its respondents where the corpus does not.
-
-        Or tells none where it does: people send shares with and without them, and the module must
-        not take a survey for another kind of thing because of that.
-        """
-        if self.rng.random() < self.config.as_told or not items:
-            return items
-        invented = None
-        if not any(item.weight for item in items):
-            invented = float(np.exp(self.rng.uniform(*np.log(RESPONDENTS))))
-        return [replace(item, weight=invented) for item in items]
+        return Episode(self._compare(given), self._compare(asked), name, group)
 
     def _mix(self, domain: Domain, group: int) -> Mix | None:
         if self.rng.random() > self.config.mixture:
