@@ -37,12 +37,15 @@ class Expectation:
     mean (k,): what the population is expected to answer. profile (k, P): by how much each of P
     known populations departs from it, for shares and comparisons as a difference of square roots
     (`roots`), 0 where it did not answer. support: how many populations the mean stands on, 0
-    where the question is new and the mean a guess from similar ones.
+    where the question is new and the mean a guess from similar ones. respondents: how many a
+    population was asked in the survey that this question is from, or is like; 0 if that is not
+    known.
     """
 
     mean: FloatArray
     profile: FloatArray
     support: float = 0.0
+    respondents: float = 0.0
 
     @property
     def doubt(self) -> float:

@@ -180,6 +180,7 @@ def _bank(
                 profile=np.nan_to_num(figures[:, cells] - mean).T,
                 groups=int(there.sum()),
                 question=offset + int(corpus.question[i]),
+                respondents=_middle(corpus.weights[split.groups == Part.TRAIN, i]),
             )
             found.append((int(i), entry))
     return found
@@ -259,6 +260,12 @@ def _rated(
         count.astype(np.float32),
         corpus.question[items] + offset,
     )
+
+
+def _middle(respondents: FloatArray) -> float:
+    """The median of those that are known, to the next ten; 0 without any."""
+    known = respondents[~np.isnan(respondents)]
+    return float(np.round(np.median(known), -1)) if len(known) else 0.0
 
 
 def _unknown(

@@ -9,7 +9,7 @@ Knows no network; the module corrects this prior.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from models.popularity import FURTHER, Rated, approval_by, fit_approval
 
 LEAST_ROOT = 0.1  # smallest root of a share that a kernel prior may give, before normalising
 SAME = 0.9995  # cosine from which two vectors count as the same text
+LIKE = 0.6  # cosine from which a question is taken to be from the same survey as a known one
 CHUNK = 128  # questions that are compared with the bank at a time
 SHRINK = 0.5  # how many groups the kernel prior counts for, beside the groups that answered
 
@@ -42,6 +43,7 @@ class BankItem:
     """One known question: vectors (k, D), mean roots (k,) over `groups` groups that answered.
 
     profile (k, P): departure of each known population from the mean, 0 where it did not answer.
+    respondents: how many a group was asked, in the middle; 0 if that is not known.
     """
 
     vectors: FloatArray
@@ -49,6 +51,7 @@ class BankItem:
     profile: FloatArray
     groups: int
     question: int
+    respondents: float = 0.0
 
 
 class Prior(Protocol):
@@ -89,7 +92,8 @@ class PopulationPrior:
     bank_text (U, D / 2): vectors of the texts of known questions and options; bank_pair (N, 2):
     which of them are the question and the option of N pairs; bank_item (N,): number of their
     question; bank_mean (N,), bank_groups (N,) and bank_profile (N, P): their figures, the mean a
-    share, the profile of roots; bank_alpha (N, 1 + P): dual coefficients of the kernel ridge for
+    share, the profile of roots; bank_respondents (N,): how many a group was asked, 0 if that is
+    not known; bank_alpha (N, 1 + P): dual coefficients of the kernel ridge for
     mean and profile; rating (F + 1, 1 + P): weights of `features` and offset, of the logit of
     approval and of its profile.
     """
@@ -101,6 +105,7 @@ class PopulationPrior:
         self.bank_item = tensors["bank_item"].numpy().astype(np.int64)
         self.bank_mean = tensors["bank_mean"].float().numpy()
         self.bank_groups = tensors["bank_groups"].numpy()
+        self.bank_respondents = tensors["bank_respondents"].float().numpy()
         self.bank_profile = tensors["bank_profile"].float().numpy()
         self.bank_alpha = tensors["bank_alpha"].float().numpy()
         self.rating = tensors["rating"].float().numpy()
@@ -123,6 +128,7 @@ class PopulationPrior:
             "bank_item": (self.bank_item, (cells,)),
             "bank_mean": (self.bank_mean, (cells,)),
             "bank_groups": (self.bank_groups, (cells,)),
+            "bank_respondents": (self.bank_respondents, (cells,)),
             "bank_profile": (self.bank_profile, (cells, populations)),
             "bank_alpha": (self.bank_alpha, (cells, 1 + populations)),
             "rating": (self.rating, (half + FURTHER + 1, 1 + populations)),
@@ -143,6 +149,7 @@ class PopulationPrior:
             "bank_item": torch.from_numpy(self.bank_item.astype(np.int32)),
             "bank_mean": torch.from_numpy(self.bank_mean),
             "bank_groups": torch.from_numpy(self.bank_groups),
+            "bank_respondents": torch.from_numpy(self.bank_respondents),
             "bank_profile": torch.from_numpy(self.bank_profile).half(),
             "bank_alpha": torch.from_numpy(self.bank_alpha),
             "rating": torch.from_numpy(self.rating),
@@ -161,6 +168,10 @@ class PopulationPrior:
         new = [i for i in shares if found[i] is None]
         for i, expected in zip(new, self.unknown([items[i][1] for i in new]), strict=True):
             found[i] = expected
+        asked = self._respondents([items[i][1] for i in shares])
+        for i, respondents in zip(shares, asked, strict=True):
+            if (expectation := found[i]) is not None:
+                found[i] = replace(expectation, respondents=respondents)
         for i, (kind, vectors) in enumerate(items):
             if kind is not Kind.SHARE:
                 approval = self.approval(vectors)
@@ -181,6 +192,14 @@ class PopulationPrior:
             self._known(vectors, np.flatnonzero(row))
             for vectors, row in zip(items, same, strict=True)
         ]
+
+    def _respondents(self, items: Sequence[FloatArray]) -> list[float]:
+        """How many a group was asked where the nearest known question comes from, 0 if far."""
+        if not items or not len(self._spans):
+            return [0.0] * len(items)
+        closeness = unit(np.stack([halves(v)[0][0] for v in items])) @ self._prompts.T
+        nearest = self.bank_respondents[self._spans[closeness.argmax(1), 0]]
+        return [float(n) for n in np.where(closeness.max(1) >= LIKE, nearest, 0)]
 
     def _known(self, vectors: FloatArray, questions: IntArray) -> Expectation | None:
         """From the numbers of the bank's questions that read the same."""
@@ -273,6 +292,7 @@ def fit_prior(
         "bank_item": np.repeat(np.arange(len(bank)), sizes),
         "bank_mean": np.concatenate([np.zeros(0), *(k.mean for k in known)]),
         "bank_groups": np.repeat([b.groups for b in bank], sizes).astype(np.int32),
+        "bank_respondents": np.repeat([b.respondents for b in bank], sizes).astype(np.float32),
         "bank_profile": np.concatenate([np.zeros((0, populations)), *(k.profile for k in known)]),
         "bank_alpha": alpha,
         "rating": fit_approval(rated, noise=config.rating_noise),

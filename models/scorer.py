@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.batches import FloatArray, Item, Kind, Tokens, collate
+from models.batches import Expectation, FloatArray, Item, Kind, Tokens, collate
 from models.calibration import NORMAL, Calibration
 from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
 from models.gpo import Output
@@ -198,9 +198,17 @@ class GPOScorer:
         """One episode; what is expected is filled in where an item does not say."""
         missing = [item for item in items if item.expected is None]
         found = iter(prior.expect([(item.kind, item.vectors) for item in missing]))
-        filled = [i if i.expected else replace(i, expected=next(found)) for i in items]
+        filled = [i if i.expected else _told(i, next(found)) for i in items]
         device = next(self.network.parameters()).device
         return collate([filled], dim=self.network.config.embedding_dim).to(device)
+
+
+def _told(item: Item, expected: Expectation) -> Item:
+    """An item with what is expected of it. Shares that come without a number of respondents are
+    taken as if as many had been asked as in the survey that the question is from.
+    """
+    weight = item.weight or expected.respondents or None
+    return replace(item, expected=expected, weight=weight)
 
 
 def load_scorer(path: Path | str, *, device: str = "cpu") -> GPOScorer:

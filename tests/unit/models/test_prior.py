@@ -310,3 +310,21 @@ def test_the_kernel_by_way_of_distinct_texts_is_the_plain_one() -> None:
     assert prior.kernel(asked) == pytest.approx(plain, abs=1e-5)
     alone = Cells.of([items[0].vectors[:1]])
     assert prior.kernel(alone) == pytest.approx(alone.kernel(known, prior.config), abs=1e-5)
+
+
+def test_a_question_brings_the_respondents_of_the_survey_that_it_is_from() -> None:
+    rng = np.random.default_rng(12)
+    items = bank(rng, 6)
+    told = [replace(item, respondents=100.0 * (1 + n)) for n, item in enumerate(items)]
+    prior, _ = fit_prior(told, ratings(rng), PriorConfig())
+    for item in told:
+        assert prior(Kind.SHARE, item.vectors).respondents == item.respondents
+    near = items[2].vectors.copy()
+    near[:, 0] += 0.1 * np.linalg.norm(near[0, :HALF])
+    assert prior.known(near) is None
+    assert prior(Kind.SHARE, near).respondents == 300
+    far = items[2].vectors.copy()
+    far[:, :HALF] *= -1
+    assert prior(Kind.SHARE, far).respondents == 0
+    again = PopulationPrior(prior.tensors(), prior.config)
+    assert again(Kind.SHARE, items[5].vectors).respondents == 600

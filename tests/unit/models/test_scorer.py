@@ -179,3 +179,29 @@ def test_files_that_do_not_fit_each_other_are_refused(
     save_checkpoint(tmp_path, saved.network.state_dict(), saved.card, files={BANK: bank})
     with pytest.raises(CheckpointError, match=said):
         GPOScorer.load(tmp_path)
+
+
+def test_shares_without_respondents_count_as_those_of_their_survey(scorer: GPOScorer) -> None:
+    """A known question of a survey that asked 400 a group: with 400 and without, the same."""
+    rng = np.random.default_rng(6)
+    item = random_item(rng)
+    assert item.expected is not None
+    mean = np.sqrt(item.values)
+    known = BankItem(item.vectors, mean, item.expected.profile, 5, 0, respondents=400.0)
+    rated = Rated(
+        rng.normal(size=(30, DIM)).astype("f4"),
+        rng.random(30).astype("f4"),
+        0.1 * rng.normal(size=(30, POPULATIONS)).astype("f4"),
+        np.ones(30, "f4"),
+        np.zeros(30, np.int64),
+    )
+    told = replace(scorer, prior=fit_prior([known], rated, PriorConfig())[0])
+    values = np.roll(item.values, 1)
+    answers = [
+        told.score(
+            told.encode_context([Item(Kind.SHARE, item.vectors, values, weight)]), vectors(4)
+        ).mean
+        for weight in (None, 400.0, 20.0)
+    ]
+    assert answers[0] == pytest.approx(answers[1], abs=1e-6)
+    assert np.abs(answers[0] - answers[2]).max() > 1e-4
