@@ -1,6 +1,6 @@
 """What a population is expected to answer before anything is known of the group.
 
-A bank of vectors and figures (no sentence): the mean of the training groups where a question is
+A bank of vectors and figures (no sentence): the mean of the known groups where a question is
 known, and by how much each of them departs from it; kernel ridge regression on the embeddings
 elsewhere, a linear popularity for free text. Shares are averaged and regressed as square roots.
 Knows no network; the module corrects this prior.
