@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -221,8 +221,9 @@ class OwnPrior:
         profile = np.concatenate([base.profile, own], axis=1)
         if kind is not Kind.SHARE:
             # The module met every rating in training as a new one: it may not trust them more.
-            return Expectation(mean, profile, base.support)
-        return Expectation(shares_of(mean), profile, base.support + groups)
+            return replace(base, mean=mean, profile=profile)
+        support = base.support + groups
+        return replace(base, mean=shares_of(mean), profile=profile, support=support)
 
     def _told(self, match: Match) -> _Told:
         slots, values = match.answers(self._without)
@@ -278,7 +279,7 @@ def _lifted(kind: Kind, base: Expectation, lift: FloatArray) -> Expectation:
         mean = np.clip(mean, FLOOR, 1 - FLOOR)
     else:
         mean = shares_of(np.maximum(mean, np.minimum(before, np.sqrt(FLOOR))))
-    return Expectation(np.asarray(mean, np.float32), profile, base.support)
+    return replace(base, mean=np.asarray(mean, np.float32), profile=profile)
 
 
 def _units(items: Sequence[Known]) -> list[Known]:

@@ -25,7 +25,7 @@ class Guess:
             mean = np.linspace(1, 2, len(vectors), dtype="f4")
             profile = np.full((len(vectors), 2), 0.1, "f4")
             mean = mean / mean.sum() if kind is not Kind.RATING else np.full(len(mean), 0.8, "f4")
-            found.append(Expectation(mean, profile, 9.0))
+            found.append(Expectation(mean, profile, 9.0, respondents=300.0))
         return found
 
 
@@ -60,7 +60,7 @@ def test_an_empty_bank_says_what_its_base_says() -> None:
         for ours, theirs in zip(bank.prior_for([]).expect(known), base.expect(known), strict=True):
             assert ours.mean == pytest.approx(theirs.mean)
             assert ours.profile.shape == theirs.profile.shape
-            assert ours.support == theirs.support
+            assert (ours.support, ours.respondents) == (theirs.support, theirs.respondents)
 
 
 def test_a_known_question_gets_the_mean_of_its_groups() -> None:
@@ -117,7 +117,7 @@ def test_the_figures_of_the_base_count_for_a_few_groups_and_support_adds_up() ->
     for n in range(1, 40):
         bank.put(f"g{n}", [share(q, 1.0, 0.0, 0.0)])
         (found,) = expected(bank, asked(q))
-        assert found.support == 9 + n
+        assert (found.support, found.respondents) == (9 + n, 300)
         counted = own_bank.SHRINK + own_bank.BASE_GROUPS
         told = n * np.eye(3)[0] + counted * np.sqrt(base.mean)
         assert found.mean == pytest.approx(squared(told), abs=1e-6)
