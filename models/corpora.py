@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class Corpora:
     """Corpora with their vectors (N, D) and their splits, in the same order.
 
-    answers: vectors (N, D) of the bare responses of rated corpora, (I, D) of the statements that
-    the items of personas quote, (0, D) for surveys; only an evaluation needs them.
+    answers: vectors (I, D) of the statements that the items of personas quote, (0, D) for other
+    corpora; only an evaluation needs them.
     """
 
     corpora: tuple[Corpus, ...]
@@ -50,7 +50,7 @@ def load_corpora(
 
     Each text is embedded once and kept in `cache` (default: the user's cache folder). Pairs that
     are longer than the embedder reads are clipped, and their number is logged. With `answers` the
-    responses of rated corpora and the statements of personas are embedded on their own too.
+    statements that personas are asked are embedded on their own too.
     """
     corpora = tuple(_read(p) for p in preference_files(folder))
     place = cache or default_cache()
@@ -71,10 +71,8 @@ def _read(path: Path) -> Corpus:
 
 
 def _bare(corpus: Corpus) -> list[tuple[str, str]]:
-    """What is said, without the prompt or the question around it."""
-    if corpus.kind is Kind.RATING:
-        return [("", response) for _, response in corpus.pairs]
-    if corpus.statements:
+    """What a persona says, without the question around it."""
+    if corpus.statements and corpus.kind is Kind.SHARE:
         return [("", quoted(corpus.pairs[start][0])) for start in corpus.starts[:-1]]
     return []
 

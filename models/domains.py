@@ -201,6 +201,7 @@ class _Popularity:
         self.dim, self.populations = vectors[0].shape[1], len(figures[0])
         self.train: dict[int, IntArray] = {}
         self.rated: dict[int, Rated] = {}
+        self._fitted: dict[int, FloatArray] = {}
         offset = 0
         for number, (corpus, split) in enumerate(zip(corpora, splits, strict=True)):
             if corpus.kind is not Kind.RATING:
@@ -237,12 +238,17 @@ class _Popularity:
         mean, profile = approval.mean.copy(), approval.profile.copy()
         for fold in range(FOLDS):
             held = self.train[number][self.rated[number].prompt % FOLDS == fold]
-            rest = self.without(fold)
-            if len(held) and len(rest.mean):
+            if len(held) and len(self.without(fold).mean):
                 cells = corpus.starts[held]
-                found = approval_by(fit_approval(rest, noise=self.noise), vectors[cells])
+                found = approval_by(self._fit_without(fold), vectors[cells])
                 mean[cells], profile[cells] = found.mean, found.profile
         return mean, profile
+
+    def _fit_without(self, fold: int) -> FloatArray:
+        """The popularity model of the other folds, fitted once for all corpora."""
+        if fold not in self._fitted:
+            self._fitted[fold] = fit_approval(self.without(fold), noise=self.noise)
+        return self._fitted[fold]
 
 
 def _rated(

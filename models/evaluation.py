@@ -122,33 +122,40 @@ def _contend(
     """A checkpoint's answers from every size of the context, and from another group's."""
     group, cluster = judge.label(task)
     truth = judge.truth(task)
-    if judge.can_swap(task):
-        answers = judge.answers(contender, task, HEADLINE, swap=True)
-        terms = judge.terms(task, [s.mean for s in answers])
-        tallies.add(_swapped(contender.name), seed, group, terms, cluster=cluster)
-    if isinstance(judge, RatingJudge):
-        _choose(judge, contender, task, seed, tallies)
     for size in (n for n in CONTEXTS if n <= len(task.context)):
         scored, who = judge.answers(contender, task, size), _module(contender.name, size)
         terms = judge.terms(task, [s.mean for s in scored])
         tallies.add(who, seed, group, terms, cluster=cluster)
         tallies.intervals(who, scored, truth)
+        if size == HEADLINE and isinstance(judge, RatingJudge):
+            _choose(judge, contender, task, seed, scored, tallies, kind="with consensus")
+    if judge.can_swap(task):
+        scored = judge.answers(contender, task, HEADLINE, swap=True)
+        terms = judge.terms(task, [s.mean for s in scored])
+        tallies.add(_swapped(contender.name), seed, group, terms, cluster=cluster)
+        if isinstance(judge, RatingJudge):
+            _choose(judge, contender, task, seed, scored, tallies, kind="swapped, with consensus")
 
 
 def _choose(
-    judge: RatingJudge, contender: Contender, task: RatingTask, seed: int, tallies: Tallies
+    judge: RatingJudge,
+    contender: Contender,
+    task: RatingTask,
+    seed: int,
+    scored: Sequence[Scored],
+    tallies: Tallies,
+    *,
+    kind: str,
 ) -> None:
     """What the service would choose: the score with the consensus, in its fitted weight."""
     weight = contender.scorer.consensus_weight
     if not weight:
         return
     group, cluster = judge.label(task)
-    for swap in (False, True) if judge.can_swap(task) else (False,):
-        scored = judge.answers(contender, task, HEADLINE, swap=swap)
-        terms = judge.terms(task, with_consensus(judge, task, scored, weight))
-        name = f"{contender.name}, {HEADLINE}, {'swapped, ' * swap}with consensus"
-        who = Predictor(name, role="choice", source=contender.name, context=HEADLINE)
-        tallies.add(who, seed, group, terms, cluster=cluster)
+    terms = judge.terms(task, with_consensus(judge, task, scored, weight))
+    name = f"{contender.name}, {HEADLINE}, {kind}"
+    who = Predictor(name, role="choice", source=contender.name, context=HEADLINE)
+    tallies.add(who, seed, group, terms, cluster=cluster)
 
 
 def _plain(

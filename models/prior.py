@@ -163,15 +163,15 @@ class PopulationPrior:
         """What is expected of several items; the bank is read once for all of them."""
         found: list[Expectation | None] = [None] * len(items)
         shares = [i for i, (kind, _) in enumerate(items) if kind is Kind.SHARE]
-        for i, known in zip(shares, self.lookup([items[i][1] for i in shares]), strict=True):
-            found[i] = known
+        closeness = self._closeness([items[i][1] for i in shares])
+        for i, row in zip(shares, closeness, strict=True):
+            found[i] = self._known(items[i][1], np.flatnonzero(row >= SAME))
         new = [i for i in shares if found[i] is None]
         for i, expected in zip(new, self.unknown([items[i][1] for i in new]), strict=True):
             found[i] = expected
-        asked = self._respondents([items[i][1] for i in shares])
-        for i, respondents in zip(shares, asked, strict=True):
+        for i, row in zip(shares, closeness, strict=True):
             if (expectation := found[i]) is not None:
-                found[i] = replace(expectation, respondents=respondents)
+                found[i] = replace(expectation, respondents=self._respondents(row))
         for i, (kind, vectors) in enumerate(items):
             if kind is not Kind.SHARE:
                 approval = self.approval(vectors)
@@ -184,22 +184,22 @@ class PopulationPrior:
 
     def lookup(self, items: Sequence[FloatArray]) -> list[Expectation | None]:
         """`known` for several questions, each with vectors (k, D)."""
-        if not items:
-            return []
-        prompts = unit(np.stack([halves(v)[0][0] for v in items]))
-        same = prompts @ self._prompts.T >= SAME
         return [
-            self._known(vectors, np.flatnonzero(row))
-            for vectors, row in zip(items, same, strict=True)
+            self._known(vectors, np.flatnonzero(row >= SAME))
+            for vectors, row in zip(items, self._closeness(items), strict=True)
         ]
 
-    def _respondents(self, items: Sequence[FloatArray]) -> list[float]:
+    def _closeness(self, items: Sequence[FloatArray]) -> FloatArray:
+        """Cosines (n, Q) of n questions with those of the bank."""
+        prompts = np.array([halves(vectors)[0][0] for vectors in items], np.float32)
+        near = unit(prompts.reshape(-1, self._prompts.shape[1])) @ self._prompts.T
+        return np.asarray(near, np.float32)
+
+    def _respondents(self, closeness: FloatArray) -> float:
         """How many a group was asked where the nearest known question comes from, 0 if far."""
-        if not items or not len(self._spans):
-            return [0.0] * len(items)
-        closeness = unit(np.stack([halves(v)[0][0] for v in items])) @ self._prompts.T
-        nearest = self.bank_respondents[self._spans[closeness.argmax(1), 0]]
-        return [float(n) for n in np.where(closeness.max(1) >= LIKE, nearest, 0)]
+        if closeness.max(initial=-1) < LIKE:
+            return 0.0
+        return float(self.bank_respondents[self._spans[closeness.argmax(), 0]])
 
     def _known(self, vectors: FloatArray, questions: IntArray) -> Expectation | None:
         """From the numbers of the bank's questions that read the same."""

@@ -19,7 +19,6 @@ COMPARISON = KINDS.index(Kind.COMPARISON)
 RATING = KINDS.index(Kind.RATING)
 WIDTHS = (1.0, 0.3)  # of the kernels over texts, in units of 1 - cosine
 PARTS = 8  # kernels that a ridge adds up, see `Frame.kernels`
-EXPERTS = 5
 TRAITS = 6  # of a context, see `traits`
 ROWS = 512  # tokens of a context that meet all others at a time
 RIVAL_TOKENS = 1024  # a larger context has the first ridge alone: each costs a cubic solve
@@ -34,6 +33,7 @@ START = (
     ((0.0, -5.0, -5.0, -7.0, -1.5, -6.0, -4.5, -4.0), (-1.5, 0.3, -4.0, -4.5, -2.0), 0.0),
     ((0.0, -5.0, -5.0, -7.0, -2.0, -6.0, -5.0, -4.0), (-0.5, 0.3, -4.0, -4.5, -1.5), 0.0),
 )
+EXPERTS = len(START)
 
 
 @dataclass(frozen=True, slots=True)

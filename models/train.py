@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from models.batches import KINDS
+from models.batches import KINDS, Kind
 from models.calibration import Calibration, Errors
 from models.checkpoint import Card, CardData, CardEmbedder, CardTraining, CheckpointError
 from models.consensus import fit_weight
 from models.contenders import Contender
 from models.corpora import Corpora, default_cache, load_corpora
 from models.datasets import DataError
-from models.domains import Domain, build_domains, fit_on_all
+from models.domains import SMALL_CELL, Domain, build_domains, fit_on_all
 from models.embedders import Embedder, EmbedderError, load_embedder
 from models.episodes import EpisodeConfig
 from models.evaluation import evaluate
@@ -45,6 +45,10 @@ from models.train_options import ARCH_NAMES, network_config, parser, split_confi
 from models.trainer import Trainer, TrainResult
 
 RUNS = Path("runs")
+EMPTY_BANK = (
+    f"the bank stays empty: no group of the surveys has {SMALL_CELL} respondents or more on a "
+    "question of the training, so every question will count as new (docs/data.md)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         )
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
+    if not len(prior.bank_item) and any(d.corpus.kind is Kind.SHARE for d in domains):
+        console.print(EMPTY_BANK, style="yellow", highlight=False, soft_wrap=True)
     fit = _fit_llm(args, group, corpora, prior, console)
     trainer = Trainer(
         _met_in_training(domains, args),
@@ -185,10 +191,10 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         console.print(f"resuming at step {trainer.step} from {run}")
     result = trainer.run(run)
     scorer = to_scorer(trainer, result, prior, corpora, embedder, notes)
-    weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
-    told = {"split": asdict(split), "bank": args.bank, CONSENSUS: weight}
-    scorer = replace(scorer, card=_with(scorer.card, told, fit))
     if group.first:
+        weight = fit_weight(Contender("module", scorer, corpora.corpora, corpora.vectors), corpora)
+        told = {"split": asdict(split), "bank": args.bank, CONSENSUS: weight}
+        scorer = replace(scorer, card=_with(scorer.card, told, fit))
         served = scorer
         if args.bank == "all" and isinstance(scorer.prior, PopulationPrior):
             console.print("fitting the bank on all groups and questions …")
