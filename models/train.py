@@ -174,7 +174,8 @@ def _train(args: argparse.Namespace, group: Ranks, console: Console) -> tuple[GP
         )
     console.print("fitting the prior …")
     domains, prior = build_domains(corpora.corpora, corpora.vectors, corpora.splits, PriorConfig())
-    if not len(prior.bank_item) and any(d.corpus.kind is Kind.SHARE for d in domains):
+    surveys = any(d.corpus.kind is Kind.SHARE and not d.corpus.statements for d in domains)
+    if surveys and not len(prior.bank_item):
         console.print(EMPTY_BANK, style="yellow", highlight=False, soft_wrap=True)
     fit = _fit_llm(args, group, corpora, prior, console)
     trainer = Trainer(

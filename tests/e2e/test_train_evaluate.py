@@ -88,6 +88,13 @@ def test_training_saves_a_checkpoint_with_a_card(trained: tuple[Path, Path, str]
     assert GPOScorer.load(out).card.digest == card.digest
 
 
+def test_training_says_when_every_group_is_too_small_for_the_bank(
+    trained: tuple[Path, Path, str],
+) -> None:
+    """The teams of the club have 90 members each."""
+    assert "the bank stays empty: no group of the surveys has 100 respondents" in trained[2]
+
+
 def test_the_weight_of_a_language_model_is_in_the_card(trained: tuple[Path, Path, str]) -> None:
     _, out, printed = trained
     stored = load_card(out).config["llm_prior"]
