@@ -80,31 +80,31 @@ class Predict:
         self, tenant: str, target: Target, questions: Sequence[Question], *, at: Sequence[str]
     ) -> Predictions:
         """Predict every question for every group; `at` holds a pointer for each question."""
-        watch = Stopwatch()
+        watch = Stopwatch.current()
         # 1. Refuse what cannot be answered before anything is computed.
         self._check(questions, at)
         placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
         flat = [pair for pairs in placed for pair in pairs]
         await check_fits(flat, self._embedder, self._limits)
         # 2. The groups and their contexts.
-        groups = await self._contexts.load(tenant, target)
-        watch.lap("context_ms")
+        with watch.stage("context"):
+            groups = await self._contexts.load(tenant, target)
         # 3. Vectors of the options, one (k, D) for each question.
-        vectors = await self._vectors(flat, [len(pairs) for pairs in placed])
-        watch.lap("embed_ms")
+        with watch.stage("embed"):
+            vectors = await self._vectors(flat, [len(pairs) for pairs in placed])
         # 4. The module, then shares and intervals that hold together.
         contexts, guesses = [g.context for g in groups], None
         if self._guesses is not None:
-            contexts = await self._guesses.of_contexts(groups)
-            guesses = await self._guesses.of_questions(contexts, questions, vectors, at=at)
-            watch.lap("prior_ms")
-        results = await self._scorer.predict(contexts, vectors, guesses=guesses)
-        predictions = tuple(
-            PredictedQuestion(group, question, _shares(result))
-            for group, row in zip(groups, results, strict=True)
-            for question, result in zip(questions, row, strict=True)
-        )
-        watch.lap("score_ms")
+            with watch.stage("prior"):
+                contexts = await self._guesses.of_contexts(groups)
+                guesses = await self._guesses.of_questions(contexts, questions, vectors, at=at)
+        with watch.stage("score"):
+            results = await self._scorer.predict(contexts, vectors, guesses=guesses)
+            predictions = tuple(
+                PredictedQuestion(group, question, _shares(result))
+                for group, row in zip(groups, results, strict=True)
+                for question, result in zip(questions, row, strict=True)
+            )
         return Predictions(
             model=self._scorer.model,
             predictions=predictions,

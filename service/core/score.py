@@ -77,21 +77,21 @@ class Score:
         self, tenant: str, target: Target, prompt: str, responses: Sequence[str]
     ) -> ScoredResponses:
         """Score every response for every group, in the order of both."""
-        watch = Stopwatch()
+        watch = Stopwatch.current()
         faults = Faults()
         faults.cap("/responses", len(responses), self._limits.responses, "responses")
         faults.check()
-        groups = await self._contexts.load(tenant, target)
-        watch.lap("context_ms")
-        clipped = await clip_responses(self._embedder, prompt, responses, self._limits)
-        vectors = await embed_finite(self._embedder, [(c.prompt, c.response) for c in clipped])
-        watch.lap("embed_ms")
-        results = await self._scorer.score([g.context for g in groups], vectors)
-        scored = tuple(
-            ScoredGroup(group, approvals(result))
-            for group, result in zip(groups, results, strict=True)
-        )
-        watch.lap("score_ms")
+        with watch.stage("context"):
+            groups = await self._contexts.load(tenant, target)
+        with watch.stage("embed"):
+            clipped = await clip_responses(self._embedder, prompt, responses, self._limits)
+            vectors = await embed_finite(self._embedder, [(c.prompt, c.response) for c in clipped])
+        with watch.stage("score"):
+            results = await self._scorer.score([g.context for g in groups], vectors)
+            scored = tuple(
+                ScoredGroup(group, approvals(result))
+                for group, result in zip(groups, results, strict=True)
+            )
         return ScoredResponses(
             model=self._scorer.model,
             groups=scored,

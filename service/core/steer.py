@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from service.core.admission import Admission
@@ -106,13 +107,14 @@ class Steer:
 
         Raises DeadlineExceeded, GeneratorError, InvalidInput (also for what the model refuses).
         """
-        watch = Stopwatch()
+        watch = Stopwatch.current()
         deadline = time.monotonic() + request.timeout_s
         self._check(request)
         try:
             async with asyncio.timeout(request.timeout_s):
-                with self._admission.reserve(request.n):
-                    watch.lap("queue_ms")
+                with ExitStack() as places:
+                    with watch.stage("queue"):
+                        places.enter_context(self._admission.reserve(request.n))
                     return await self._run(tenant, request, watch, deadline)
         except GeneratorRejected as exc:
             # Nearly always a prompt that is too long for the model; the message tells.
@@ -124,26 +126,26 @@ class Steer:
         self, tenant: str, request: GenerateRequest, watch: Stopwatch, deadline: float
     ) -> Generation:
         # 1. The groups and their contexts: an unknown group costs no drawing.
-        groups = await self._contexts.load(tenant, request.target)
+        with watch.stage("context"):
+            groups = await self._contexts.load(tenant, request.target)
         prompt = steer_prompt(
             request.messages,
             system_prompt=self._system_prompt,
             steering=request.steering,
             groups=groups,
         )
-        watch.lap("embed_ms")
         # 2. n candidates, each with its own seed.
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        completions = await self._draw(request, prompt, seed, deadline)
+        with watch.stage("generate"):
+            completions = await self._draw(request, prompt, seed, deadline)
         drafts = [_draft(i, c) for i, c in enumerate(completions) if c is not None]
-        watch.lap("generate_ms")
         # 3. What is left of them after reasoning is taken out, as vectors.
-        drafts, vectors = await self._embed(_last_user_turn(request.messages), drafts)
-        near = await self._consensus(drafts)
-        watch.lap("embed_ms")
+        with watch.stage("embed"):
+            drafts, vectors = await self._embed(_last_user_turn(request.messages), drafts)
+            near = await self._consensus(drafts)
         # 4. Each group's scores and choice.
-        choices = await self._choose(groups, drafts, vectors, near)
-        watch.lap("score_ms")
+        with watch.stage("score"):
+            choices = await self._choose(groups, drafts, vectors, near)
         drawn = [c for c in completions if c is not None]
         return Generation(
             model=self._generator.model,

@@ -144,7 +144,7 @@ async def test_generate_has_the_promised_shape(bench: Bench, prefix: str) -> Non
     assert (body["group_id"], body["group_version"], body["seed"]) == ("town", 1, 11)
     assert body["model"] == "fake-lm"
     assert set(body["timings"]) == {
-        "queue_ms", "generate_ms", "embed_ms", "score_ms", "total_ms",
+        "queue_ms", "context_ms", "generate_ms", "embed_ms", "score_ms", "total_ms",
     }  # fmt: skip
     assert body["usage"] == {"prompt_tokens": 4, "completion_tokens": 12, "total_tokens": 16}
     candidates = body["candidates"]
