@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from service.client_settings import ClientSettings
 from service.settings import RELEASED, Settings
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
@@ -16,16 +19,30 @@ combination that cannot work. This page is written by `python scripts/document_s
 | variable | default | what it is |
 |---|---|---|
 """
+CLIENT_HEAD = """
+## Of a client
+
+Read by `gpo groups`, `predict`, `score`, `generate` and by the Python client
+([client.md](client.md)); `gpo serve` takes no notice of them.
+
+| variable | default | what it is |
+|---|---|---|
+"""
 
 
 def page() -> str:
     """The whole page."""
-    return HEAD + "".join(row(name) for name in Settings.model_fields)
+    return HEAD + table(Settings) + CLIENT_HEAD + table(ClientSettings)
 
 
-def row(name: str) -> str:
+def table(settings: type[BaseModel]) -> str:
+    """The rows of every setting of a class."""
+    return "".join(row(settings, name) for name in settings.model_fields)
+
+
+def row(settings: type[BaseModel], name: str) -> str:
     """One setting as a row of the table."""
-    field = Settings.model_fields[name]
+    field = settings.model_fields[name]
     default = field.default
     if isinstance(default, Path):
         default = Path("models/released") / default.relative_to(RELEASED)

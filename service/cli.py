@@ -1,6 +1,7 @@
 """The command `gpo`: reads arguments, calls what does the work, turns errors into one line.
 
-Exit status: 0 done, 1 the service or a command failed, 2 wrong arguments or settings.
+Exit status: 0 done, 1 the service or a command failed, 2 wrong arguments or settings. What is slow
+to load is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from service.core.errors import GpoServeError
-from service.settings import SettingsError, load_settings
+from service.commands import options as commands
 
 # These read their own arguments: what follows the name is handed over unread.
 _DELEGATES = {
@@ -28,7 +28,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments and arguments[0] in _DELEGATES:
         module, function, _ = _DELEGATES[arguments[0]]
         sys.exit(getattr(importlib.import_module(module), function)(arguments[1:]))
-    sys.exit(_serve(_parser().parse_args(arguments)))
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command in commands.MODULES:
+        sys.exit(commands.run(options, parser))
+    sys.exit(_serve(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="gpo", description="Answers for groups of people, from a few of their preferences."
     )
     parser.add_argument("--version", action="version", version=f"gpo {version('gpo-serve')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = subparsers.add_parser(
         "serve",
         help="run the REST service",
         description="Run the REST service. Settings come from GPO_* variables.",
@@ -45,15 +49,18 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (GPO_HOST)")
     serve.add_argument("--port", type=int, help="port to listen on, 0 for a free one (GPO_PORT)")
     for name, (_, _, summary) in _DELEGATES.items():
-        commands.add_parser(name, help=summary, add_help=False)
+        subparsers.add_parser(name, help=summary, add_help=False)
+    commands.add_commands(subparsers)
     return parser
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from service.core.errors import GpoServeError
+    from service.settings import SettingsError, load_settings
+
     given = {"host": options.host, "port": options.port}
     try:
         settings = load_settings(**{k: v for k, v in given.items() if v is not None})
-        # Imported here, so that `gpo --help` does not load the web framework.
         from service.serve import CannotListen, serve
     except SettingsError as exc:
         return _fail(exc, 2)

@@ -1,6 +1,7 @@
 """All settings, read from the environment in this one place.
 
-Unknown `GPO_` names are refused; combinations that cannot work fail at start and name both keys.
+Unknown `GPO_` names are refused, but for those of a client; combinations that cannot work fail at
+start and name both keys.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service import client_settings
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 
@@ -167,7 +170,12 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment, with `overrides` on top. Raises SettingsError."""
-    known = {f"GPO_{name.upper()}" for name in Settings.model_fields}
+    known = {f"GPO_{name.upper()}" for name in Settings.model_fields} | client_settings.variables()
+    if client_settings.is_key_list(os.environ.get("GPO_API_KEY", "")):
+        raise SettingsError(
+            "GPO_API_KEY is the one key that a client sends, but holds a list of digests; "
+            "the keys that the service accepts are GPO_API_KEYS"
+        )
     for name in os.environ:
         if name.startswith("GPO_") and name.upper() not in known:
             near = difflib.get_close_matches(name, known, n=1)

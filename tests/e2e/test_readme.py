@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fixtures.serve_process import serving
 
+from service.client_settings import ClientSettings
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,4 +80,5 @@ def test_the_commands_against_a_running_service(service: str) -> None:
 
 def test_named_settings_are_settings() -> None:
     for name in set(re.findall(r"GPO_[A-Z_]+", README)):
-        assert name.removeprefix("GPO_").lower() in Settings.model_fields, name
+        fields = Settings.model_fields | ClientSettings.model_fields
+        assert name.removeprefix("GPO_").lower() in fields, name
