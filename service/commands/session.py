@@ -6,6 +6,7 @@ Status: 0 done, 1 the server refused or did not answer, 2 what was given cannot 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -25,7 +26,6 @@ from service.commands.bodies import InputError
 from service.commands.views import plain
 
 Work = Callable[[GPOClient, Console], None]
-_BROKEN_PIPE = 141  # what a shell reports of a command that SIGPIPE ended
 
 
 def run_with_client(options: argparse.Namespace, work: Work) -> int:
@@ -45,9 +45,9 @@ def run_with_client(options: argparse.Namespace, work: Work) -> int:
     except GPOError as exc:
         return _say(sentence(exc), 1)
     except BrokenPipeError:
-        # What reads the output has left. Python would complain again when it flushes at exit.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
-        return _BROKEN_PIPE
+        # What reads the output has left; rich ends the same way. Python would flush, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

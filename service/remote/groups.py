@@ -143,7 +143,7 @@ def _group(response: httpx.Response) -> Group:
 
 
 def _at(group_id: str) -> str:
-    # "." and ".." are ids, but as they stand they would be taken for steps along the path.
+    # "." and ".." as they stand would be taken for steps along the path, and lead elsewhere.
     dotted = group_id.strip(".") == ""
     return "/groups/" + (group_id.replace(".", "%2E") if dotted else quote(group_id, safe=""))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def status_of(*arguments: str) -> object:
         ([], {"GPO_CHECKPOINT": "nowhere"}, 2, "GPO_CHECKPOINT"),
         ([], {"GPO_STORE_URL": "sqlite:////nowhere/at/all.db"}, 1, "gpo: "),
         ([], {"GPO_STORE_URL": "postgres://x"}, 2, "GPO_STORE_URL"),
+        ([], {"GPO_API_KEY": "town:" + "0a" * 32}, 2, "GPO_API_KEYS"),
+        ([], {"GPO_API_KEY": "@keys.txt"}, 2, "GPO_API_KEYS"),
         (["--port", "70000"], {}, 2, "GPO_PORT"),
         (["--host", "0.0.0.0"], {}, 2, "GPO_ALLOW_NO_AUTH"),
         (["--host", "::"], {}, 2, "GPO_ALLOW_NO_AUTH"),
@@ -60,6 +63,17 @@ def test_what_cannot_start_says_why_in_one_line(
     assert line.startswith("gpo: ")
     assert word in line
     assert printed.out == ""
+
+
+def test_what_a_client_reads_does_not_keep_the_service_from_starting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GPO_API_KEY", "swordfish")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert status_of("serve", "--port", port) == 1
+    assert "cannot listen" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_said(
@@ -104,8 +118,12 @@ def test_wrong_arguments_are_2(capsys: pytest.CaptureFixture[str], arguments: li
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--help") == 0
     text = capsys.readouterr().out
-    for command in ("serve", "demo", "train", "evaluate"):
-        assert f"    {command} " in text
+    commands = (
+        *("serve", "demo", "train", "evaluate"),
+        *("groups", "predict", "score", "generate", "completion"),
+    )
+    for command in commands:
+        assert re.search(rf"^    {command}\s", text, re.MULTILINE)
     assert status_of("--version") == 0
     assert capsys.readouterr().out.startswith("gpo 0.")
 
