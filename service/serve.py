@@ -1,6 +1,6 @@
 """Runs the application in uvicorn: binds, loads, says where it listens, stops on a signal.
 
-Knows no routes. What it prints goes to standard output; uvicorn's log goes to standard error.
+Knows no routes. What it prints goes to standard output, the log to standard error.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service import logs
 from service.app import create_app
 from service.core.contexts import embedder_label
 from service.core.domain import EmbedderIdentity
@@ -40,6 +41,7 @@ class CannotListen(Exception):
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises SettingsError, CannotListen, GpoServeError."""
     _check_exposure(settings)
+    logs.configure(level=settings.log_level, style=settings.log_format)
     with _bind(settings.host, settings.port) as listener:
         asyncio.run(_serve(settings, listener))
 
@@ -67,9 +69,11 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_parts(settings) as parts:
+        logs.adopt_libraries()
         app = create_app(settings, parts)
         config = uvicorn.Config(
             app,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,

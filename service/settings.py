@@ -11,11 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class SettingsError(ValueError):
@@ -125,6 +129,35 @@ class Settings(BaseSettings):
     system_prompt: str | None = Field(
         None, description="The operator's system prompt, put first in every conversation."
     )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field(
+            "info",
+            description="Least level of the service's log records: debug | info | warning | error. "
+            "The records of requests are info. Libraries are heard from warnings on.",
+        )
+    )
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = Field(
+        "auto",
+        description="json | console | auto: console where standard error is a terminal, else json.",
+    )
+    log_texts: bool = Field(
+        False,
+        description="Write prompts and completions into the log, for finding faults "
+        "(GPO_LOG_LEVEL=debug). Otherwise no text of a request is logged.",
+    )
+    traces_url: str | None = Field(
+        None,
+        repr=False,
+        description="OTLP/HTTP address of a trace collector, such as http://localhost:4318; "
+        "none: no traces. Needs the extra traces.",
+    )
+    traces_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the requests that are traced, where a client has not decided it "
+        "(GPO_TRACES_URL).",
+    )
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
@@ -147,6 +180,12 @@ class Settings(BaseSettings):
             ("sqlite:///", "redis://", "rediss://", "unix://", "redis+sentinel://")
         ):
             raise ValueError("GPO_STORE_URL must start with sqlite:/// or redis://")
+        if self.log_texts and self.log_level != "debug":
+            raise ValueError(
+                f"GPO_LOG_TEXTS writes at level debug, but GPO_LOG_LEVEL is {self.log_level!r}"
+            )
+        if self.traces_url and not self.traces_url.startswith(("http://", "https://")):
+            raise ValueError("GPO_TRACES_URL must start with http:// or https://")
         return self
 
     @cached_property

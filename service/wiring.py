@@ -5,12 +5,17 @@ Adapters are imported when they are opened, so that the command line stays quick
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
+from service.adapters.generators.counted import CountedLanguageModel
+from service.adapters.stores.counted import StoreCounts, counted
 from service.api.deps import About, UseCases
+from service.api.telemetry.parts import ScoringCounts, Sources
+from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
 from service.core.contexts import Contexts, embedder_label
@@ -22,7 +27,7 @@ from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
 from service.core.score import Score
 from service.core.steer import Steer
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Parts:
     embedder: Embedder
     scorer: Scorer
     bank: Bank | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    counts: ScoringCounts = field(default_factory=ScoringCounts)
 
 
 @asynccontextmanager
@@ -47,13 +54,45 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     from service.adapters.stores.open import open_store
 
     async with AsyncExitStack() as stack:
+        telemetry = await stack.enter_async_context(_open_telemetry(settings))
         store = open_store(settings.store_url)
         stack.push_async_callback(store.close)
         embedder, scorer = open_scoring(settings)
         stack.push_async_callback(embedder.close)
         generator = open_generator(settings)
         stack.push_async_callback(generator.close)
-        yield Parts(store, generator, embedder, scorer, scorer.banks)
+        counts = ScoringCounts(
+            caches={"embeddings": embedder.cache, "contexts": scorer.cache},
+            batches={
+                "jobs": scorer.worker.batch_jobs,
+                "texts": embedder.batch_texts,
+                "targets": scorer.batch_targets,
+            },
+            waiting=lambda: scorer.worker.waiting,
+        )
+        yield Parts(store, generator, embedder, scorer, scorer.banks, telemetry, counts)
+
+
+@asynccontextmanager
+async def _open_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
+    """What watches requests; spans that wait are sent at the end. Raises SettingsError."""
+    if settings.traces_url is None:
+        yield Telemetry()
+        return
+    try:
+        from service.api.telemetry.traces import Traces
+    except ImportError as exc:
+        raise SettingsError(
+            f"GPO_TRACES_URL needs OpenTelemetry ({exc.name} is missing): "
+            "pip install 'gpo-serve[traces]'"
+        ) from exc
+    traces = Traces(
+        settings.traces_url, sample=settings.traces_sample, version=version("gpo-serve")
+    )
+    try:
+        yield Telemetry(traces=traces)
+    finally:
+        await asyncio.to_thread(traces.close)
 
 
 def build_readiness(parts: Parts) -> Readiness:
@@ -82,22 +121,28 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         text_chars=settings.max_text_chars,
         timeout_s=settings.max_timeout_s,
     )
-    contexts = Contexts(parts.store, parts.embedder, limits)
+    store_counts = StoreCounts()
+    store = counted(parts.store, store_counts)
+    generator = CountedLanguageModel(parts.generator, log_texts=settings.log_texts)
+    contexts = Contexts(store, parts.embedder, limits)
     scorer = parts.scorer
     if parts.bank is not None:
-        own = OwnGroups(
-            parts.store, contexts, parts.bank, most_preferences=settings.bank_preferences
-        )
+        own = OwnGroups(store, contexts, parts.bank, most_preferences=settings.bank_preferences)
         scorer = BankedScorer(scorer, own)
     admission = Admission(settings.max_candidates_in_flight)
-    guesses = _guesses(settings, parts.generator, scorer, admission)
+    guesses = _guesses(settings, generator, scorer, admission)
+    readiness = build_readiness(parts)
+    about = _about(parts)
+    parts.telemetry.metrics.sources = Sources(
+        about, admission, lambda: readiness.last, generator, store_counts, parts.counts
+    )
     return UseCases(
-        groups=Groups(parts.store, parts.embedder, limits),
+        groups=Groups(store, parts.embedder, limits),
         predict=Predict(contexts, parts.embedder, scorer, limits, guesses=guesses),
         score=Score(contexts, parts.embedder, scorer, limits),
         steer=Steer(
             contexts=contexts,
-            generator=parts.generator,
+            generator=generator,
             embedder=parts.embedder,
             scorer=scorer,
             admission=admission,
@@ -109,14 +154,18 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
                 else settings.consensus_weight
             ),
         ),
-        readiness=build_readiness(parts),
+        readiness=readiness,
         limits=limits,
-        about=lambda: About(
-            version=version("gpo-serve"),
-            generator=parts.generator.model,
-            scorer=parts.scorer.model,
-            embedder=embedder_label(parts.embedder.identity),
-        ),
+        about=about,
+    )
+
+
+def _about(parts: Parts) -> Callable[[], About]:
+    return lambda: About(
+        version=version("gpo-serve"),
+        generator=parts.generator.model,
+        scorer=parts.scorer.model,
+        embedder=embedder_label(parts.embedder.identity),
     )
 
 

@@ -49,6 +49,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
+def code_of(kind: type[core.GpoServeError]) -> str:
+    """The code by which clients know an error."""
+    return next(_TABLE[base] for base in kind.__mro__ if base in _TABLE)[1]
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses for these statuses."""
     return {status: {"description": _DESCRIPTIONS[status], "model": Problem} for status in statuses}

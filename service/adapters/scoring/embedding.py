@@ -15,6 +15,7 @@ from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
 from service.core.domain import EmbedderIdentity, FloatArray
 from service.core.errors import ScorerFailed
+from service.core.tally import SIZES, Tally
 
 CHUNK = 64
 ENTRY_OVERHEAD = 300
@@ -29,6 +30,7 @@ class CachingEmbedder:
         self._model = model
         self._worker = worker
         self.cache: ByteLRU[FloatArray] = ByteLRU(cache_bytes)
+        self.batch_texts = Tally(SIZES)
 
     @property
     def identity(self) -> EmbedderIdentity:
@@ -87,6 +89,7 @@ class CachingEmbedder:
                 found[key] = vector
         missing = [key for key in wanted if key not in found]
         if missing:
+            self.batch_texts.add(len(missing))
             try:
                 vectors = self._model.embed_texts([wanted[key] for key in missing])
             except EmbedderError as exc:

@@ -24,6 +24,7 @@ from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context, FloatArray, Guess, Prediction, Scores
 from service.core.errors import FieldError, InputTooLarge
+from service.core.tally import SIZES, Tally
 
 R = TypeVar("R")
 CHUNK_TOKENS = 4096
@@ -75,11 +76,12 @@ class ModuleScorer:
         `pools` says how guesses enter them; needed only where guesses come.
         """
         self._module = module
-        self._worker = worker
+        self._worker = self.worker = worker
         self._prior = prior or module.prior
         self._pools = pools or Pools()
         self.banks = banks
         self.cache: ByteLRU[_Ready] = ByteLRU(cache_bytes)
+        self.batch_targets = Tally(SIZES)
         self._known: ByteLRU[bool] = ByteLRU(KNOWN_BYTES)
 
     @property
@@ -211,6 +213,7 @@ class ModuleScorer:
         for members in by_contexts.values():
             ready = [self._ready(context) for context in jobs[members[0]].contexts]
             targets = [vectors for i in members for vectors in jobs[i].targets]
+            self.batch_targets.add(sum(map(len, targets)))
             rows = run(ready, targets) if targets else [[] for _ in ready]
             start = 0
             for i in members:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from service.core.errors import GpoServeError, Overloaded, ScorerFailed
+from service.core.request_context import REQUEST_ID
+from service.core.tally import SIZES, Tally
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -29,6 +31,7 @@ class _Job:
     payload: Any
     cost: int
     done: Future[Any] = field(default_factory=Future)
+    request_id: str | None = field(default_factory=REQUEST_ID.get)
 
 
 class Worker:
@@ -44,6 +47,7 @@ class Worker:
         self._queue: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self.batch_jobs = Tally(SIZES)
         self._death: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="gpo-scoring", daemon=True)
         self._thread.start()
@@ -101,6 +105,7 @@ class Worker:
     def _run(self) -> None:
         try:
             while batch := self._next_batch():
+                self.batch_jobs.add(len(batch))
                 self._work(batch)
         except BaseException as exc:
             log.exception("the scoring worker died")
@@ -139,7 +144,8 @@ class Worker:
             # The outermost handler of a job: whatever went wrong, the worker goes on.
             if len(batch) == 1:
                 if not isinstance(exc, GpoServeError):
-                    log.warning("a scoring job failed", exc_info=True)
+                    whose = {"request_id": batch[0].request_id}
+                    log.warning("a scoring job failed", exc_info=True, extra=whose)
                 batch[0].done.set_exception(_translated(exc))
                 return
             # One bad request must not fail the others that happened to wait beside it.

@@ -1,0 +1,109 @@
+"""The log on standard error: one line for each record, whichever library it is from.
+
+Knows no routes; who logs uses the standard library alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from service.core.request_context import REQUEST_ID
+
+Style = Literal["auto", "json", "console"]
+_OWN = ("service", "models")
+_ACCESS = "service.access"
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime"}
+
+
+def configure(*, level: str, style: Style) -> None:
+    """Send every record to standard error.
+
+    The level is that of the service itself; libraries are heard from warnings on, since what they
+    say below that may hold texts.
+    """
+    wanted = logging.getLevelNamesMapping()[level.upper()]
+    as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else _console())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(wanted, logging.WARNING))
+    for name in _OWN:
+        logging.getLogger(name).setLevel(wanted)
+    logging.captureWarnings(True)
+
+
+def adopt_libraries() -> None:
+    """Take their own handlers from libraries that brought some, so that all lines are alike."""
+    for name in list(logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        if logger.handlers:
+            logger.handlers.clear()
+            logger.propagate = True
+
+
+class JsonLines(structlog.stdlib.ProcessorFormatter):
+    """One JSON object for each record."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            foreign_pre_chain=_shared(),
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # No tracebacks with variables: they hold texts.
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; records of requests take a way of their own, in a quarter of the time."""
+        if record.name != _ACCESS:
+            return super().format(record)
+        own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        head = {"event": record.msg, "level": "info", "logger": _ACCESS, "timestamp": _now()}
+        return json.dumps(head | own)
+
+
+def _console() -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(),
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+    )
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _add_request_id,
+        structlog.stdlib.ExtraAdder(),
+        _add_timestamp,
+    ]
+
+
+def _add_request_id(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    if (found := REQUEST_ID.get()) is not None:
+        event.setdefault("request_id", found)
+    return event
+
+
+def _add_timestamp(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    event["timestamp"] = _now()
+    return event
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
