@@ -19,7 +19,6 @@ from service.core.request_context import REQUEST_ID
 Style = Literal["auto", "json", "console"]
 _OWN = ("service", "models")
 _ACCESS = "service.access"
-_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime"}
 
 
 def configure(*, level: str, style: Style) -> None:
@@ -38,6 +37,8 @@ def configure(*, level: str, style: Style) -> None:
     for name in _OWN:
         logging.getLogger(name).setLevel(wanted)
     logging.captureWarnings(True)
+    # Nothing of this is written, and finding it out takes as long as writing a record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def adopt_libraries() -> None:
@@ -65,11 +66,11 @@ class JsonLines(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; records of requests take a way of their own, in a quarter of the time."""
-        if record.name != _ACCESS:
+        fields = getattr(record, "fields", None)
+        if record.name != _ACCESS or fields is None:
             return super().format(record)
-        own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
         head = {"event": record.msg, "level": "info", "logger": _ACCESS, "timestamp": _now()}
-        return json.dumps(head | own)
+        return json.dumps(head | fields)
 
 
 def _console() -> logging.Formatter:
@@ -90,6 +91,7 @@ def _shared() -> list[Processor]:
         structlog.stdlib.add_logger_name,
         _add_request_id,
         structlog.stdlib.ExtraAdder(),
+        _add_fields,
         _add_timestamp,
     ]
 
@@ -97,6 +99,12 @@ def _shared() -> list[Processor]:
 def _add_request_id(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
     if (found := REQUEST_ID.get()) is not None:
         event.setdefault("request_id", found)
+    return event
+
+
+def _add_fields(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Those of a request's record, which hang on it as one."""
+    event.update(event.pop("fields", {}))
     return event
 
 

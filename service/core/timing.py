@@ -68,7 +68,10 @@ class Stopwatch:
         runs: dict[str, list[Stage]] = {}
         for stage in self.stages:
             runs.setdefault(stage.name, []).append(stage)
-        return {name: _covered(stages) for name, stages in runs.items()}
+        return {
+            name: _covered(found) if len(found) > 1 else found[0].end - found[0].start
+            for name, found in runs.items()
+        }
 
     def timings(self) -> dict[str, float]:
         """Milliseconds of each stage as `<stage>_ms`, and `total_ms` since the start."""

@@ -22,7 +22,7 @@ class AccessLog:
             return
         # Not _LOG.info(): looking for the calling line is a third of the cost of a record.
         record = logging.LogRecord(_LOG.name, logging.INFO, __file__, 0, "request", (), None)
-        record.__dict__.update(fields(exchange))
+        record.fields = fields(exchange)
         _LOG.handle(record)
 
 
@@ -38,8 +38,8 @@ def fields(exchange: Exchange) -> dict[str, object]:
     }
     if exchange.code is not None:
         found["code"] = exchange.code
-    if exchange.watch.stages:
-        found["stages_ms"] = {k: round(s * 1e3, 2) for k, s in exchange.watch.seconds().items()}
+    if exchange.stages:
+        found["stages_ms"] = {k: round(s * 1e3, 2) for k, s in exchange.stages.items()}
     if exchange.watch.counts:
         found["counts"] = dict(exchange.watch.counts)
     if exchange.trace_id is not None:

@@ -22,7 +22,8 @@ OTHER = "other"
 class Exchange:
     """`route` is the template of the matched route, `code` that of the problem answered.
 
-    `trace` belongs to the observer that traces.
+    `stages` are the seconds of each stage, once it has ended; `trace` belongs to the observer
+    that traces.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Exchange:
     status: int = CLIENT_LEFT
     code: str | None = None
     ended: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
     trace: Any = None
     trace_id: str | None = None
 
@@ -45,6 +47,7 @@ class Exchange:
     def end(self, *, route: str, status: int) -> None:
         """The response is complete, or will never be."""
         self.route, self.status, self.ended = route, status, time.perf_counter()
+        self.stages = self.watch.seconds()
 
     def server_timing(self) -> bytes | None:
         """The value of Server-Timing for the stages so far, None if there are none yet."""

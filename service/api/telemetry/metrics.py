@@ -47,7 +47,7 @@ class Metrics(Collector):
         method = exchange.method if exchange.method in _METHODS else OTHER
         key = exchange.route, method, str(exchange.status)
         _tally(self._requests, key).add(exchange.seconds)
-        for stage, seconds in exchange.watch.seconds().items():
+        for stage, seconds in exchange.stages.items():
             _tally(self._stages, (stage, exchange.route)).add(seconds)
         if exchange.code is not None:
             self._errors[exchange.route, exchange.code] += 1

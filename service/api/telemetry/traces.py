@@ -5,6 +5,7 @@ Imported only where traces are on. Attributes hold numbers and names, never text
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from contextvars import Token
@@ -24,6 +25,7 @@ from service.api.telemetry.exchange import CLIENT_LEFT, Exchange
 from service.core.request_context import TRACE_HEADERS
 
 _EXPORT_TIMEOUT_S = 5.0
+_FLUSH_S = 5.0
 _EXPORT_EVERY_MS = 1_000
 _QUEUE_SPANS = 16_384  # a request of 64 candidates has about 200
 _W3C = TraceContextTextMapPropagator()
@@ -54,9 +56,10 @@ class Traces:
             resource=Resource.create({"service.name": "gpo-serve", "service.version": version}),
             shutdown_on_exit=False,
         )
+        self._exporter = OTLPSpanExporter(endpoint=whole, timeout=_EXPORT_TIMEOUT_S)
         self._provider.add_span_processor(
             BatchSpanProcessor(
-                OTLPSpanExporter(endpoint=whole, timeout=_EXPORT_TIMEOUT_S),
+                self._exporter,
                 max_queue_size=_QUEUE_SPANS,
                 schedule_delay_millis=_EXPORT_EVERY_MS,
             )
@@ -113,4 +116,8 @@ class Traces:
 
     def close(self) -> None:
         """Send what has not been sent yet. Blocks; gives up on a collector that does not answer."""
+        # The provider would try for 30 seconds; an exporter that is shut down tries no more.
+        give_up = threading.Timer(_FLUSH_S, self._exporter.shutdown)
+        give_up.start()
         self._provider.shutdown()
+        give_up.cancel()
