@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
@@ -21,16 +21,17 @@ _OWN = ("service", "models")
 _ACCESS = "service.access"
 
 
-def configure(*, level: str, style: Style) -> None:
-    """Send every record to standard error.
+def configure(*, level: str, style: Style, stream: TextIO | None = None) -> None:
+    """Send every record to `stream`, standard error by default.
 
     The level is that of the service itself; libraries are heard from warnings on, since what they
     say below that may hold texts.
     """
     wanted = logging.getLevelNamesMapping()[level.upper()]
-    as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if as_json else _console())
+    handler = logging.StreamHandler(stream or sys.stderr)
+    on_terminal = handler.stream.isatty()
+    as_json = style == "json" or (style == "auto" and not on_terminal)
+    handler.setFormatter(JsonLines() if as_json else _console(colors=on_terminal))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(wanted, logging.WARNING))
@@ -73,13 +74,13 @@ class JsonLines(structlog.stdlib.ProcessorFormatter):
         return json.dumps(head | fields)
 
 
-def _console() -> logging.Formatter:
+def _console(*, colors: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared(),
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+                colors=colors, exception_formatter=structlog.dev.plain_traceback
             ),
         ],
     )

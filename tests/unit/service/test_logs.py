@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr
 from typing import Any, Literal
 
 import pytest
@@ -17,7 +15,6 @@ from service import logs
 from service.api.telemetry.access_log import AccessLog
 from service.api.telemetry.exchange import Exchange
 from service.core.request_context import REQUEST_ID
-
 
 SWITCHES = ("logThreads", "logProcesses", "logMultiprocessing")
 
@@ -28,8 +25,7 @@ def err() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     switches = {name: getattr(logging, name) for name in SWITCHES}
-    with redirect_stderr(io.StringIO()) as sink:
-        yield sink
+    yield io.StringIO()
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -54,7 +50,7 @@ def ended(**changes: Any) -> Exchange:
 
 
 def test_records_of_the_service_and_of_libraries_are_alike(err: io.StringIO) -> None:
-    logs.configure(level="info", style="json")
+    logs.configure(level="info", style="json", stream=err)
     token = REQUEST_ID.set("r-7")
     logging.getLogger("service.core.contexts").info("hello %s", "you", extra={"n": 3})
     logging.getLogger("uvicorn.error").warning("odd")
@@ -69,7 +65,7 @@ def test_records_of_the_service_and_of_libraries_are_alike(err: io.StringIO) -> 
 
 
 def test_records_of_requests_look_like_the_others(err: io.StringIO) -> None:
-    logs.configure(level="info", style="json")
+    logs.configure(level="info", style="json", stream=err)
     AccessLog().end(ended(path="/predict/" + "x" * 5_000))
     logging.getLogger("service.other").warning("hello")
     access, other = lines(err)
@@ -85,7 +81,7 @@ def test_records_of_requests_look_like_the_others(err: io.StringIO) -> None:
 def test_a_traceback_holds_no_variables(
     err: io.StringIO, style: Literal["json", "console"]
 ) -> None:
-    logs.configure(level="info", style=style)
+    logs.configure(level="info", style=style, stream=err)
     text = "-".join(["sword", "fish"])
     try:
         raise ValueError(f"{len(text)} letters")
@@ -96,18 +92,18 @@ def test_a_traceback_holds_no_variables(
 
 
 def test_libraries_are_heard_from_warnings_on_whatever_the_level(err: io.StringIO) -> None:
-    logs.configure(level="debug", style="json")
+    logs.configure(level="debug", style="json", stream=err)
     logging.getLogger("httpx").info("POST with a body")
     logging.getLogger("service.x").debug("own")
     assert [line["event"] for line in lines(err)] == ["own"]
-    logs.configure(level="error", style="json")
+    logs.configure(level="error", style="json", stream=err)
     logging.getLogger("httpx").warning("a warning")
     AccessLog().end(ended())
     assert [line["event"] for line in lines(err)] == ["own"]
 
 
 def test_the_console_shows_the_fields_of_a_request(err: io.StringIO) -> None:
-    logs.configure(level="info", style="console")
+    logs.configure(level="info", style="console", stream=err)
     AccessLog().end(ended())
     assert "route=/predict" in err.getvalue()
     assert "status=200" in err.getvalue()
@@ -115,13 +111,13 @@ def test_the_console_shows_the_fields_of_a_request(err: io.StringIO) -> None:
 
 
 def test_without_a_terminal_the_log_is_json(err: io.StringIO) -> None:
-    logs.configure(level="info", style="auto")
+    logs.configure(level="info", style="auto", stream=err)
     logging.getLogger("service").warning("hello")
     assert lines(err)[0]["event"] == "hello"
 
 
 def test_warnings_of_python_are_records(err: io.StringIO) -> None:
-    logs.configure(level="info", style="json")
+    logs.configure(level="info", style="json", stream=err)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(True)
@@ -131,9 +127,9 @@ def test_warnings_of_python_are_records(err: io.StringIO) -> None:
 
 
 def test_a_library_loses_the_handler_that_it_brought(err: io.StringIO) -> None:
-    logs.configure(level="info", style="json")
+    logs.configure(level="info", style="json", stream=err)
     library = logging.getLogger("some_library_of_this_test")
-    library.addHandler(logging.StreamHandler(sys.stderr))
+    library.addHandler(logging.StreamHandler(err))
     library.propagate = False
     logs.adopt_libraries()
     library.warning("once")
