@@ -76,7 +76,6 @@ class FakeScorer:
     contexts: list[Context] = field(default_factory=list)
     fault: Exception | None = None
     nan: bool = False
-    changes: bool = False
 
     @property
     def model(self) -> str:

@@ -134,11 +134,6 @@ class BankedScorer:
         return self._scorer.model
 
     @property
-    def changes(self) -> bool:
-        """Own groups come and go while a request runs."""
-        return True
-
-    @property
     def consensus_weight(self) -> float:
         """As fitted with the checkpoint."""
         return self._scorer.consensus_weight

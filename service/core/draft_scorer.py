@@ -1,4 +1,4 @@
-"""Embeds and scores the drafts of one request, each as soon as it is there.
+"""Embeds the drafts of one request as they come, and scores them for its groups.
 
 Knows the request's prompt and groups; knows nothing of drawing, nor of the choice.
 """
@@ -6,13 +6,13 @@ Knows the request's prompt and groups; knows nothing of drawing, nor of the choi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.core.candidates import Draft, consensus_of
+from service.core.candidates import NOTHING, Draft, consensus_of
 from service.core.contexts import embed_finite
-from service.core.domain import Context, FloatArray, Scores
+from service.core.domain import Context, FloatArray
 from service.core.limits import Limits
 from service.core.ports import Embedder, Scorer
 from service.core.score import Approval, approvals, clip_responses
@@ -20,21 +20,23 @@ from service.core.timing import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredDraft:
-    """A draft with its vector (1, D) and, for each group, its scores (1,); none if it is empty."""
+class EmbeddedDraft:
+    """A draft and its vector (1, D), None for an empty text."""
 
     draft: Draft
     vector: FloatArray | None
-    scores: tuple[Scores, ...]
 
-    @property
-    def approvals(self) -> list[Approval]:
-        """Each group's approval of this draft by itself; empty for an empty text."""
-        return [approvals(scores)[0] for scores in self.scores]
+
+@dataclass(frozen=True, slots=True)
+class ScoredDraft:
+    """A draft and each group's approval of it by itself."""
+
+    draft: Draft
+    approvals: tuple[Approval, ...]
 
 
 class DraftScorer:
-    """Scores are those of the whole list: they do not depend on when a draft came."""
+    """Embedding is what takes time, so it need not wait for the other drafts."""
 
     def __init__(
         self,
@@ -52,51 +54,44 @@ class DraftScorer:
         self._contexts = list(contexts)
         self._watch = Stopwatch.current()
 
-    async def score(self, draft: Draft) -> ScoredDraft:
-        """The draft with its vector and scores. Raises ScorerFailed, Overloaded."""
+    async def embed(self, draft: Draft) -> EmbeddedDraft:
+        """The draft with its vector, `truncated` set. Raises ScorerFailed, Overloaded."""
         if draft.is_empty:
-            return ScoredDraft(draft, None, ())
+            return EmbeddedDraft(draft, None)
         with self._watch.stage("embed"):
             [clipped] = await clip_responses(
                 self._embedder, self._prompt, [draft.text], self._limits
             )
-            pair = (clipped.prompt, clipped.response)
-            vector = await embed_finite(self._embedder, [pair])
-        with self._watch.stage("score"):
-            scores = tuple(await self._scorer.score(self._contexts, vector))
-        return ScoredDraft(replace(draft, truncated=clipped.truncated), vector, scores)
+            vector = await embed_finite(self._embedder, [(clipped.prompt, clipped.response)])
+        return EmbeddedDraft(replace(draft, truncated=clipped.truncated), vector)
 
-    async def of_all(self, drafts: Sequence[ScoredDraft]) -> list[tuple[Approval, ...]]:
+    async def score_one(self, embedded: EmbeddedDraft) -> ScoredDraft:
+        """Each group's approval of one draft. Raises ScorerFailed, Overloaded."""
+        found = [row[0] if row else NOTHING for row in await self.score_all([embedded])]
+        return ScoredDraft(embedded.draft, tuple(found))
+
+    async def score_all(self, embedded: Sequence[EmbeddedDraft]) -> list[tuple[Approval, ...]]:
         """For each group its approvals of the drafts that are not empty, in their order.
 
-        Where what is expected of a group can change meanwhile (own groups), all drafts are scored
-        again as of now: a choice is never made between scores of different moments.
+        One call for all of them: the same drafts get the same scores to the last bit, and never
+        scores of different moments, between which own groups may have changed.
         """
-        filled = [draft for draft in drafts if draft.vector is not None]
-        if not filled:
+        vectors = [e.vector for e in embedded if e.vector is not None]
+        if not vectors:
             return [() for _ in self._contexts]
         with self._watch.stage("score"):
-            if self._scorer.changes and len(filled) > 1:
-                vectors = np.concatenate([d.vector for d in filled if d.vector is not None])
-                together = await self._scorer.score(self._contexts, vectors)
-            else:
-                together = [_joined(row) for row in zip(*(d.scores for d in filled), strict=True)]
-            return [approvals(scores) for scores in together]
+            scores = await self._scorer.score(self._contexts, np.concatenate(vectors))
+        return [approvals(found) for found in scores]
 
-    async def consensus(self, drafts: Sequence[ScoredDraft]) -> list[float]:
+    async def consensus(self, drafts: Sequence[Draft]) -> list[float]:
         """How near the others are to each draft that is not empty.
 
         Of the bare texts: with the prompt in front, the vectors of all drafts are alike.
         """
-        texts = [scored.draft.text for scored in drafts if not scored.draft.is_empty]
+        texts = [draft.text for draft in drafts if not draft.is_empty]
         if len(texts) < 2:
             return [0.0] * len(texts)
         with self._watch.stage("embed"):
             clipped = await clip_responses(self._embedder, "", texts, self._limits)
             pairs = [(c.prompt, c.response) for c in clipped]
             return consensus_of(await embed_finite(self._embedder, pairs))
-
-
-def _joined(parts: Sequence[Scores]) -> Scores:
-    names = [field.name for field in fields(Scores)]
-    return Scores(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})

@@ -240,10 +240,6 @@ class Scorer(Protocol):
         """Name and short digest of the checkpoint."""
 
     @property
-    def changes(self) -> bool:
-        """Whether equal questions about equal contexts can have other answers later."""
-
-    @property
     def consensus_weight(self) -> float:
         """How much the consensus of candidates counts, as fitted with the checkpoint."""
 

@@ -1,7 +1,7 @@
 """Generates the answer that a group would choose: draw n candidates, score them, take the best.
 
-Each candidate is embedded and scored while the others are still being drawn. The candidates of a
-request are drawn once, whatever the number of groups; each group has its own choice among them.
+Each candidate is embedded while the others are still being drawn. The candidates of a request are
+drawn once, whatever the number of groups; each group has its own choice among them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.core.admission import Admission
 from service.core.candidates import Candidate, Draft, choose
 from service.core.contexts import Contexts, GroupContext, Target
 from service.core.domain import ChatPrompt, Completion, Message, SamplingParams
-from service.core.draft_scorer import DraftScorer, ScoredDraft
+from service.core.draft_scorer import DraftScorer, EmbeddedDraft, ScoredDraft
 from service.core.draw import draw_one, run_all
 from service.core.errors import (
     DeadlineExceeded,
@@ -90,10 +90,6 @@ Listener = Callable[[Begun | ScoredDraft], None]
 """Told when drawing begins, and then of each candidate as it is scored."""
 
 
-def _nobody(event: Begun | ScoredDraft) -> None:
-    """Listens to nothing."""
-
-
 class Steer:
     """The use case behind /generate."""
 
@@ -119,7 +115,7 @@ class Steer:
         self._consensus_weight = consensus_weight
 
     async def run(
-        self, tenant: str, request: GenerateRequest, *, listen: Listener = _nobody
+        self, tenant: str, request: GenerateRequest, *, listen: Listener | None = None
     ) -> Generation:
         """Draw, score and choose within the request's time, telling `listen` of each step.
 
@@ -143,7 +139,7 @@ class Steer:
             raise DeadlineExceeded(f"No answer within {request.timeout_s:g} s.") from exc
 
     async def _run(
-        self, tenant: str, request: GenerateRequest, deadline: float, listen: Listener
+        self, tenant: str, request: GenerateRequest, deadline: float, listen: Listener | None
     ) -> Generation:
         watch = Stopwatch.current()
         # 1. The groups and their contexts: an unknown group costs no drawing.
@@ -156,8 +152,9 @@ class Steer:
             groups=groups,
         )
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        listen(Begun(tuple(groups), seed))
-        # 2. n candidates, each with its own seed, each scored as soon as it is drawn.
+        if listen is not None:
+            listen(Begun(tuple(groups), seed))
+        # 2. n candidates, each with its own seed, each embedded as soon as it is drawn.
         scorer = DraftScorer(
             self._embedder,
             self._scorer,
@@ -170,9 +167,9 @@ class Steer:
             [drawing.one(index, seed + index) for index in range(request.n)],
             allow_partial=request.allow_partial,
         )
-        # 3. What needs all of them: consensus, and each group's choice.
+        # 3. What all of them are compared by: scores, consensus, and each group's choice.
         found = [candidate for candidate in drawn if candidate is not None]
-        choices = await self._choose(groups, scorer, [scored for _, scored in found])
+        choices = await self._choose(groups, scorer, [embedded for _, embedded in found])
         return Generation(
             model=self._generator.model,
             choices=choices,
@@ -185,14 +182,16 @@ class Steer:
         )
 
     async def _choose(
-        self, groups: Sequence[GroupContext], scorer: DraftScorer, scored: Sequence[ScoredDraft]
+        self, groups: Sequence[GroupContext], scorer: DraftScorer, drawn: Sequence[EmbeddedDraft]
     ) -> tuple[Choice, ...]:
         weight = self._consensus_weight
-        drafts = [s.draft for s in scored]
-        near = await scorer.consensus(scored) if weight else [0.0] * sum(map(_has_text, drafts))
+        drafts = [embedded.draft for embedded in drawn]
+        near = [0.0] * sum(not draft.is_empty for draft in drafts)
+        if weight:
+            near = await scorer.consensus(drafts)
         return tuple(
             Choice(group, choose(drafts, approvals, near, consensus_weight=weight))
-            for group, approvals in zip(groups, await scorer.of_all(scored), strict=True)
+            for group, approvals in zip(groups, await scorer.score_all(drawn), strict=True)
         )
 
     def _check(self, request: GenerateRequest) -> None:
@@ -212,10 +211,6 @@ def _last_user_turn(messages: Sequence[Message]) -> str:
     return next(m.content for m in reversed(messages) if m.role == "user")
 
 
-def _has_text(draft: Draft) -> bool:
-    return not draft.is_empty
-
-
 @dataclass(frozen=True, slots=True)
 class _Drawing:
     """What the candidates of one request have in common."""
@@ -225,10 +220,10 @@ class _Drawing:
     request: GenerateRequest
     prompt: ChatPrompt
     deadline: float
-    listen: Listener
+    listen: Listener | None
 
-    async def one(self, index: int, seed: int) -> tuple[Completion, ScoredDraft]:
-        """Draw a candidate, score it, tell of it."""
+    async def one(self, index: int, seed: int) -> tuple[Completion, EmbeddedDraft]:
+        """Draw a candidate and embed it; where someone listens, score it and tell of it."""
         with Stopwatch.current().stage("generate"):
             completion = await draw_one(
                 self.generator,
@@ -241,9 +236,10 @@ class _Drawing:
         draft = Draft(
             index, text, reasoning, completion.finish_reason, completion.completion_tokens
         )
-        scored = await self.scorer.score(draft)
-        self.listen(scored)
-        return completion, scored
+        embedded = await self.scorer.embed(draft)
+        if self.listen is not None:
+            self.listen(await self.scorer.score_one(embedded))
+        return completion, embedded
 
     @property
     def _drawn_by(self) -> float:

@@ -90,11 +90,6 @@ class ModuleScorer:
         return f"{self._module.card.name}@{self._module.card.digest}"
 
     @property
-    def changes(self) -> bool:
-        """Only whoever keeps the banks of own groups knows when they change."""
-        return False
-
-    @property
     def consensus_weight(self) -> float:
         """How much the consensus of candidates counts, as fitted with the checkpoint."""
         return self._module.consensus_weight
