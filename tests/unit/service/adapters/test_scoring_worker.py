@@ -11,6 +11,7 @@ import pytest
 
 from service.adapters.scoring.worker import Worker
 from service.core.errors import Overloaded, ScorerFailed
+from service.core.request_context import REQUEST_ID
 
 
 class Doubler:
@@ -188,3 +189,21 @@ async def test_closing_finishes_the_batch_and_fails_the_rest(doubler: Doubler) -
     with pytest.raises(ScorerFailed, match="closed"):
         worker.check()
     worker.close()
+
+
+async def test_the_sizes_of_batches_are_counted(worker: Worker, doubler: Doubler) -> None:
+    first = await hold(worker, doubler)
+    tasks = await start(worker, doubler, 1, 2, 3)
+    doubler.gate.set()
+    await asyncio.gather(first, *tasks)
+    assert (worker.batch_jobs.sum, worker.batch_jobs.cumulative()[-1]) == (4, 2)
+
+
+async def test_a_failed_job_is_logged_with_the_id_of_its_request(
+    worker: Worker, doubler: Doubler, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = REQUEST_ID.set("r-3")
+    with pytest.raises(ScorerFailed):
+        await worker.run(doubler, -1)
+    REQUEST_ID.reset(token)
+    assert [vars(record)["request_id"] for record in caplog.records] == ["r-3"]

@@ -212,3 +212,15 @@ async def test_server_timing_names_the_stages(bench: Bench, path: str) -> None:
 
 async def test_without_stages_there_is_no_server_timing(bench: Bench) -> None:
     assert "Server-Timing" not in (await bench.client.get("/livez")).headers
+
+
+async def test_an_error_in_a_stream_is_counted_though_its_status_was_sent(bench: Bench) -> None:
+    stream = {**GENERATE, "stream": True}
+    assert (await bench.client.post("/generate", json=stream)).status_code == 200
+    bench.generator.say = lambda seed: errors.GeneratorUnavailable("gone")
+    broken = await bench.client.post("/generate", json=stream)
+    assert broken.status_code == 200
+    assert "event: error" in broken.text
+    assert await requests(bench, route="/generate", method="POST", status="200") == 2
+    name = "gpo_request_errors_total"
+    assert await value(bench, name, route="/generate", code="generator_unavailable") == 1
