@@ -81,6 +81,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         list=settings.max_list,
         text_chars=settings.max_text_chars,
         timeout_s=settings.max_timeout_s,
+        request_timeout_s=settings.request_timeout_s,
     )
     contexts = Contexts(parts.store, parts.embedder, limits)
     scorer = parts.scorer

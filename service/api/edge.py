@@ -13,13 +13,14 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api import drain
 from service.api.problems import problem_response
 from service.api.refusals import ClientGone, Refusal
 
 REQUEST_ID = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _STOPPING = Refusal(
-    503, "overloaded", "The service is shutting down.", headers={"Retry-After": "1"}
+    503, drain.CODE, drain.DETAIL, headers={"Retry-After": str(drain.RETRY_AFTER_S)}
 )
 _LOG = logging.getLogger("service.api")
 

@@ -14,22 +14,15 @@ class Admission:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._taken = 0
-        self._draining = False
 
     @property
     def taken(self) -> int:
         """Places in use now."""
         return self._taken
 
-    def drain(self) -> None:
-        """Refuse everything from now on."""
-        self._draining = True
-
     @contextmanager
     def reserve(self, places: int) -> Iterator[None]:
         """Hold `places` while the block runs. Raises Overloaded at once when they are not free."""
-        if self._draining:
-            raise Overloaded("The service is shutting down.")
         if self._taken + places > self._capacity:
             raise Overloaded(
                 f"{self._taken} of {self._capacity} candidates are being drawn; "
