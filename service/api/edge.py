@@ -11,6 +11,7 @@ import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import drain
@@ -55,7 +56,7 @@ class Edge:
             return
         try:
             await self._app(scope, self._limited(receive), send_with_id)
-        except ClientGone:
+        except (ClientGone, ClientDisconnect):
             _LOG.info("client left", extra={"request_id": request_id, "path": scope["path"]})
         except asyncio.CancelledError:
             if not scope["app"].state.stopping:
