@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,21 @@ import httpx
 import pytest
 from fixtures.calls import QUESTION, expect_problem, healed, numbers, rating, until
 from fixtures.redis_server import RedisServer
-from fixtures.serve_process import serving_beside
+from fixtures.serve_process import ServeProcess, serving_beside
 
 WITHOUT_LLM = {"GPO_GENERATOR": "vllm-http", "GPO_GENERATOR_URL": "http://127.0.0.1:2/v1"}
 TOGETHER = 3
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, **settings: str
+) -> AsyncIterator[tuple[ServeProcess, httpx.AsyncClient]]:
+    async with (
+        serving_beside(folder, **settings) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=30) as client,
+    ):
+        yield service, client
 
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
@@ -51,36 +64,35 @@ async def test_the_service_killed_while_it_writes(
             replaced[int(answer.headers["ETag"].strip('"'))] = number
 
     groups = ["one", "two", "three"]
-    async with serving_beside(tmp_path, **settings) as service:
-        async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
-            for group_id in groups:
-                body = {"name": group_id, "preferences": []}
-                (await client.put(f"/groups/{group_id}", json=body)).raise_for_status()
-            writers = [append(client, groups[k % 3], 9_000 * k) for k in range(6)]
-            tasks = [asyncio.create_task(w) for w in (*writers, replace(client))]
-            await until(lambda: len(acknowledged) > 40 and len(replaced) > 5)
-            service.process.kill()
-            await asyncio.gather(*tasks)
-    async with serving_beside(tmp_path, **settings) as service:
-        async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
-            for group_id in groups:
-                group = await whole_group(client, group_id)
-                kept = numbers(group)
-                writes = [kept[i : i + TOGETHER] for i in range(0, len(kept), TOGETHER)]
-                assert all(w == list(range(w[0], w[0] + TOGETHER)) for w in writes)
-                assert group["version"] == 1 + len(writes)
-                for (of, number), version in acknowledged.items():
-                    assert of != group_id or writes[version - 2][0] == number
-                answer = await client.post("/predict", json={"group_id": group_id, **QUESTION})
-                [found] = answer.raise_for_status().json()["predictions"]
-                assert found["group_version"] == group["version"]
-            group = await whole_group(client, "replaced")
-            number = int(group["name"])
-            assert numbers(group) == [number] * (1 + number % 50)
-            assert group["version"] >= max(replaced)
-            assert replaced.get(group["version"], number) == number
-            (await client.put("/groups/one", json=body)).raise_for_status()
-            assert (await whole_group(client, "one"))["version"] > 1 + len(acknowledged) // 6
+    async with running(tmp_path, **settings) as (service, client):
+        for group_id in groups:
+            body = {"name": group_id, "preferences": []}
+            (await client.put(f"/groups/{group_id}", json=body)).raise_for_status()
+        writers = [append(client, groups[k % 3], 9_000 * k) for k in range(6)]
+        tasks = [asyncio.create_task(w) for w in (*writers, replace(client))]
+        await until(lambda: len(acknowledged) > 40 and len(replaced) > 5)
+        service.process.kill()
+        await asyncio.gather(*tasks)
+    async with running(tmp_path, **settings) as (service, client):
+        for group_id in groups:
+            group = await whole_group(client, group_id)
+            kept = numbers(group)
+            writes = [kept[i : i + TOGETHER] for i in range(0, len(kept), TOGETHER)]
+            assert all(w == list(range(w[0], w[0] + TOGETHER)) for w in writes)
+            assert group["version"] == 1 + len(writes)
+            for (of, number), version in acknowledged.items():
+                assert of != group_id or writes[version - 2][0] == number
+            answer = await client.post("/predict", json={"group_id": group_id, **QUESTION})
+            [found] = answer.raise_for_status().json()["predictions"]
+            assert found["group_version"] == group["version"]
+        group = await whole_group(client, "replaced")
+        number = int(group["name"])
+        assert numbers(group) == [number] * (1 + number % 50)
+        assert group["version"] >= max(replaced)
+        assert replaced.get(group["version"], number) == number
+        body = {"name": "next", "preferences": []}
+        after = (await client.put("/groups/replaced", json=body)).raise_for_status()
+        assert after.json()["version"] == group["version"] + 1
     print(f"{store}: {len(acknowledged) + len(replaced)} acknowledged writes, all there")
 
 
@@ -109,7 +121,7 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path: Path) -> No
 
             for group_id in ("first", "second"):
                 assert (await put(group_id, 0)).status_code == 201
-            used = max(file.stat().st_size for file in tmp_path.iterdir())
+            used = largest_file(tmp_path)
             allow(used + 150_000)
             acknowledged = {"first": (1, 0), "second": (1, 0)}
             refused: httpx.Response | None = None
@@ -154,3 +166,7 @@ async def expect_whole(client: httpx.AsyncClient, expected: dict[str, tuple[int,
         answer = await client.post("/predict", json={"group_id": group_id, **QUESTION})
         [found] = answer.raise_for_status().json()["predictions"]
         assert found["group_version"] == version
+
+
+def largest_file(folder: Path) -> int:
+    return max(file.stat().st_size for file in folder.iterdir())
