@@ -25,6 +25,7 @@ ASKED = {
     "max_tokens": 24,
     "timeout_s": 60,
 }
+SHORT = {"n": 1, "max_tokens": 8}
 LONG = {"n": 16, "max_tokens": 900, "temperature": 2.0, "timeout_s": 300}
 
 
@@ -101,8 +102,9 @@ async def test_a_stopped_server_is_a_504_at_the_deadline(
     finally:
         for pid in family:
             os.kill(pid, signal.SIGCONT)
+    await asyncio.to_thread(own_server.wait)
     back = time.monotonic()
-    await healed("/generate", lambda: generate(client), since=back, allowed={502, 504})
+    await healed("/generate", lambda: generate(client, **SHORT), since=back, allowed={502})
     await busy(own_server, 0)
 
 
@@ -125,7 +127,7 @@ async def test_a_killed_server_is_a_502_until_it_is_back(
     await asyncio.to_thread(own_server.start)
     await asyncio.to_thread(own_server.wait)
     back = time.monotonic()
-    await healed("/generate", lambda: generate(client), since=back, allowed={502})
+    await healed("/generate", lambda: generate(client, **SHORT), since=back, allowed={502})
     await until(lambda: httpx.get(f"{client.base_url}/readyz").status_code == 200, within_s=5)
 
 
