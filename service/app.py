@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 
 from service.api import errors
 from service.api.documentation import DESCRIPTION, describe
+from service.api.drain import Drain, DrainGate
 from service.api.edge import Edge
 from service.api.head import Head
 from service.api.observe import Observe
@@ -41,6 +42,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             app.state.stopping = False
             yield
 
+    drain = Drain()
     app = FastAPIOffline(
         title="gpo-serve",
         version=version("gpo-serve"),
@@ -55,7 +57,9 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.state.drain = drain
     app.add_middleware(Head)
+    app.add_middleware(DrainGate, drain=drain)
     app.add_middleware(Edge, max_body_bytes=int(settings.max_body_mb * _MB))
     app.state.telemetry = Telemetry()  # until the lifespan brings that of the parts
     app.add_middleware(Observe)

@@ -121,6 +121,24 @@ class Settings(BaseSettings):
     max_timeout_s: float = Field(
         600.0, gt=0, description="Longest timeout_s of one /generate, in seconds."
     )
+    request_timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="Longest one /predict or /score may take, in seconds; then it is stopped and "
+        "answered 504. /generate has its own timeout_s.",
+    )
+    drain_s: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds that running requests have to finish after SIGTERM or SIGINT; what "
+        "runs longer is stopped and answered 503. A second signal ends them at once.",
+    )
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds that the service goes on listening after the signal although nothing "
+        "runs, so that a load balancer sees /readyz fail and sends nothing any more.",
+    )
     consensus_weight: Annotated[float, Field(ge=0)] | Literal["fitted"] = Field(
         0.0,
         description="Weight of the candidates' consensus in selection_score; fitted: the one that "
@@ -175,6 +193,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"GPO_MAX_N ({self.max_n}) must not be above "
                 f"GPO_MAX_CANDIDATES_IN_FLIGHT ({self.max_candidates_in_flight})"
+            )
+        if self.drain_delay_s > self.drain_s:
+            raise ValueError(
+                f"GPO_DRAIN_DELAY_S ({self.drain_delay_s:g}) must not be above "
+                f"GPO_DRAIN_S ({self.drain_s:g}), which bounds the whole time to stop"
             )
         if not self.store_url.startswith(
             ("sqlite:///", "redis://", "rediss://", "unix://", "redis+sentinel://")

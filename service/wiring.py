@@ -120,6 +120,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         list=settings.max_list,
         text_chars=settings.max_text_chars,
         timeout_s=settings.max_timeout_s,
+        request_timeout_s=settings.request_timeout_s,
     )
     store_counts = StoreCounts()
     store = counted(parts.store, store_counts)

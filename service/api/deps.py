@@ -10,8 +10,10 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from starlette.types import Receive
 
+from service.api.drain import Drain
 from service.api.refusals import ClientGone
 from service.core.domain import DEFAULT_TENANT
+from service.core.errors import DeadlineExceeded
 from service.core.groups import Groups
 from service.core.health import Readiness
 from service.core.limits import Limits
@@ -51,12 +53,34 @@ def _use_cases(request: Request) -> UseCases:
     return found
 
 
+def _draining(request: Request) -> bool:
+    drain = request.app.state.drain
+    assert isinstance(drain, Drain)
+    return drain.begun
+
+
 def _tenant() -> str:
     return DEFAULT_TENANT
 
 
 Services = Annotated[UseCases, Depends(_use_cases)]
 Tenant = Annotated[str, Depends(_tenant)]
+Draining = Annotated[bool, Depends(_draining)]
+
+
+async def in_time(request: Request, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
+    """What `while_connected` gives, within the seconds that the service allows a request.
+
+    Raises ClientGone, DeadlineExceeded.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await while_connected(request, work)
+    except TimeoutError as exc:
+        if not limit.expired():
+            raise
+        raise DeadlineExceeded(f"No answer within {seconds:g} s (GPO_REQUEST_TIMEOUT_S).") from exc
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

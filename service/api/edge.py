@@ -9,14 +9,16 @@ import asyncio
 import logging
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api import drain
 from service.api.errors import FAULT
 from service.api.problems import problem_response
 from service.api.refusals import ClientGone, Refusal
 
 _STOPPING = Refusal(
-    503, "overloaded", "The service is shutting down.", headers={"Retry-After": "1"}
+    503, drain.CODE, drain.DETAIL, headers={"Retry-After": str(drain.RETRY_AFTER_S)}
 )
 _LOG = logging.getLogger("service.api")
 
@@ -46,7 +48,7 @@ class Edge:
             return
         try:
             await self._app(scope, self._limited(receive), noting_send)
-        except ClientGone:
+        except (ClientGone, ClientDisconnect):
             pass  # Observe tells of it: there is no response
         except asyncio.CancelledError:
             if not scope["app"].state.stopping:

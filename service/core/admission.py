@@ -19,7 +19,6 @@ class Admission:
         self._taken = 0
         self.admitted = 0
         self.refused = 0
-        self._draining = False
 
     @property
     def capacity(self) -> int:
@@ -31,16 +30,9 @@ class Admission:
         """Places in use now."""
         return self._taken
 
-    def drain(self) -> None:
-        """Refuse everything from now on."""
-        self._draining = True
-
     @contextmanager
     def reserve(self, places: int) -> Iterator[None]:
         """Hold `places` while the block runs. Raises Overloaded at once when they are not free."""
-        if self._draining:
-            self.refused += places
-            raise Overloaded("The service is shutting down.")
         if self._taken + places > self._capacity:
             self.refused += places
             raise Overloaded(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 
-from service.api.deps import Services, Tenant, while_connected
+from service.api.deps import Services, Tenant, in_time
 from service.api.errors import documented
 from service.api.schemas.predict import PredictIn, PredictOut
 from service.api.strict_json import JsonRoute
@@ -27,4 +27,5 @@ async def predict(
     target = body.target(services.limits)
     questions, at = body.to_questions()
     work = services.predict.run(tenant, target, questions, at=at)
-    return PredictOut.of(await while_connected(request, work))
+    limit_s = services.limits.request_timeout_s
+    return PredictOut.of(await in_time(request, work, seconds=limit_s))

@@ -89,13 +89,13 @@ async def test_nan_of_the_module_is_no_answer(bench: Bench) -> None:
         ("/generate", {"preferences": [], "prompt": "p"}),
     ]:
         response = await bench.client.post(path, json=body)
-        assert (response.status_code, response.json()["code"]) == (500, "scorer_failed")
+        assert (response.status_code, response.json()["code"]) == (502, "scorer_failed")
 
 
 async def test_nan_of_the_embedder_never_reaches_the_module(bench: Bench) -> None:
     bench.embedder.fault = lambda vectors: vectors * math.nan
     response = await bench.client.post("/predict", json={"preferences": [RATING], **QUESTION})
-    assert (response.status_code, response.json()["code"]) == (500, "scorer_failed")
+    assert (response.status_code, response.json()["code"]) == (502, "scorer_failed")
     assert bench.scorer.contexts == []
 
 
