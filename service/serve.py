@@ -114,10 +114,12 @@ def _is_loopback(host: str) -> bool:
 def _bind(host: str, port: int) -> socket.socket:
     with ExitStack() as undo:
         try:
-            family, kind, _, _, address = socket.getaddrinfo(
+            family, kind, protocol, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            listener = undo.enter_context(socket.socket(family, kind))
+            # Named, as asyncio sends small answers at once (TCP_NODELAY) on such sockets alone:
+            # otherwise each answer waits 40 ms for the client's acknowledgement of its head.
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
         except OSError as exc:

@@ -20,9 +20,12 @@ from service.core.health import Readiness
 from service.core.limits import Limits
 from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
+from service.core.results import Results
 from service.core.score import Score
 from service.core.steer import Steer
 from service.settings import Settings
+
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,9 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         text_chars=settings.max_text_chars,
         timeout_s=settings.max_timeout_s,
     )
-    contexts = Contexts(parts.store, parts.embedder, limits)
+    contexts = Contexts(
+        parts.store, parts.embedder, limits, cache_bytes=settings.group_cache_mb * _MB
+    )
     scorer = parts.scorer
     if parts.bank is not None:
         own = OwnGroups(
@@ -93,7 +98,14 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     guesses = _guesses(settings, parts.generator, scorer, admission)
     return UseCases(
         groups=Groups(parts.store, parts.embedder, limits),
-        predict=Predict(contexts, parts.embedder, scorer, limits, guesses=guesses),
+        predict=Predict(
+            contexts,
+            parts.embedder,
+            scorer,
+            limits,
+            guesses=guesses,
+            results=_results(settings, parts.store),
+        ),
         score=Score(contexts, parts.embedder, scorer, limits),
         steer=Steer(
             contexts=contexts,
@@ -118,6 +130,14 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             embedder=embedder_label(parts.embedder.identity),
         ),
     )
+
+
+def _results(settings: Settings, store: GroupStore) -> Results | None:
+    """The cache of predictions, where there is to be one."""
+    if not settings.result_cache_mb or settings.prior != "bank":
+        return None
+    state = store.tag if settings.uses_own_groups else None
+    return Results(settings.result_cache_mb * _MB, state=state)
 
 
 def _guesses(

@@ -11,7 +11,7 @@ from models.batches import Expectation, FloatArray, Kind
 from models.llm_prior import vectors_key
 from models.own_bank import OwnPrior
 from models.prior import Prior
-from service.adapters.scoring.byte_lru import ByteLRU
+from service.core.byte_lru import ByteLRU
 
 ENTRY_OVERHEAD = 500
 

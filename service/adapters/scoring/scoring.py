@@ -16,10 +16,10 @@ from models.networks import Encoded
 from models.prior import Prior
 from models.scorer import Asked, ContextTooLargeError, GPOScorer
 from service.adapters.scoring.banks import TenantBanks, items_of
-from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.expectations import RememberedPrior
 from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.worker import Worker
+from service.core.byte_lru import ByteLRU
 from service.core.domain import Context, FloatArray, Guess, Prediction, Scores
 from service.core.errors import FieldError, InputTooLarge
 

@@ -38,7 +38,15 @@ class Worker:
     for company: whatever queued up while the last batch ran goes together.
     """
 
-    def __init__(self, *, max_jobs: int = 1024, max_batch: int = 256) -> None:
+    def __init__(
+        self,
+        *,
+        max_jobs: int = 1024,
+        max_batch: int = 256,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`prepare` runs in the thread before the first job."""
+        self._prepare = prepare
         self._max_jobs = max_jobs
         self._max_batch = max_batch
         self._queue: deque[_Job] = deque()
@@ -100,6 +108,7 @@ class Worker:
 
     def _run(self) -> None:
         try:
+            self._prepare()
             while batch := self._next_batch():
                 self._work(batch)
         except BaseException as exc:
