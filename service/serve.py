@@ -6,6 +6,7 @@ Knows no routes. What it prints goes to standard output; uvicorn's log goes to s
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import re
 import signal
@@ -82,6 +83,10 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         ]
         said = "\n".join([*_announcement(settings, listener, parts), *down])
         server = _Server(app, config, said)
+        # What is loaded stays: without this the collector looks through a million objects of
+        # torch and transformers again and again, for 0.3 s each time.
+        gc.collect()
+        gc.freeze()
         # uvicorn raises a signal again once it has shut down; that must not kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ignore)

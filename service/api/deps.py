@@ -44,13 +44,14 @@ class UseCases:
     about: Callable[[], About]
 
 
-def _use_cases(request: Request) -> UseCases:
+# Coroutines, though they wait for nothing: FastAPI hands plain functions to a thread.
+async def _use_cases(request: Request) -> UseCases:
     found = request.app.state.use_cases
     assert isinstance(found, UseCases)
     return found
 
 
-def _tenant() -> str:
+async def _tenant() -> str:
     return DEFAULT_TENANT
 
 
@@ -63,17 +64,43 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     The body must have been read: from then on the client's next message is its leaving.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
+    task = asyncio.current_task()
+    assert task is not None
+    watch = _Watch(request, task)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.client_left and not task.uncancel():
+            raise ClientGone from None
+        raise
     finally:
-        for pending in (task, gone):
-            pending.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        watch.stop()
+
+
+class _Watch:
+    """Cancels a task when the client of its request leaves; answers within `AFTER_S` need none."""
+
+    AFTER_S = 0.01
+
+    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
+        self.client_left = False
+        self._request = request
+        self._task = task
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._start)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    def _start(self) -> None:
+        self._watcher = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        await _disconnect(self._request)
+        self.client_left = True
+        self._task.cancel()
 
 
 async def _disconnect(request: Request) -> None:
