@@ -109,6 +109,19 @@ class Settings(BaseSettings):
         description="CPU threads of the embedder and the scorer; 0: half of the cores, which "
         "leaves the others to the API and the generator.",
     )
+    batch_size: int = Field(
+        256,
+        ge=1,
+        description="Most texts that are embedded at a time, or units of 16 options that are "
+        "scored, over all requests that wait.",
+    )
+    batch_window_ms: float = Field(
+        0.0,
+        ge=0,
+        le=1_000,
+        description="Under load, the most that a batch waits for as many requests as the last "
+        "one had. A request that comes alone never waits.",
+    )
     max_options: int = Field(64, ge=2, description="Most options of a question.")
     max_preferences: int = Field(2_000, ge=1, le=10_000, description="Most preferences of a group.")
     max_context_tokens: int = Field(

@@ -79,9 +79,8 @@ class Predict:
         watch = Stopwatch.current()
         # 1. Refuse what cannot be answered before anything is computed.
         self._check(questions, at)
-        placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
-        flat = [pair for pairs in placed for pair in pairs]
-        await check_fits(flat, self._embedder, self._limits)
+        if self._results is None:
+            await self._check_fit(questions, at)
         # 2. The groups and their contexts.
         with watch.stage("context"):
             groups = await self._contexts.load(tenant, target)
@@ -98,7 +97,7 @@ class Predict:
                 for question, shares in zip(questions, row, strict=True)
             ),
             context_tokens=sum(len(i.values) for g in groups for i in g.context.items),
-            embedded_texts=len(flat),
+            embedded_texts=sum(len(q.options) for q in questions),
             timings=watch.timings(),
         )
 
@@ -115,8 +114,9 @@ class Predict:
         rows = [[results.get(state, g.context, q) for q in questions] for g in groups]
         new = [i for i, column in enumerate(zip(*rows, strict=True)) if None in column]
         if new:
-            asked = [questions[i] for i in new]
-            answers = await self._ask(groups, asked, [at[i] for i in new])
+            asked, places = [questions[i] for i in new], [at[i] for i in new]
+            await self._check_fit(asked, places)
+            answers = await self._ask(groups, asked, places)
             # An answer that was made while groups changed may be that of either state.
             keep = state == await results.state(tenant)
             for group, row, answered in zip(groups, rows, answers, strict=True):
@@ -150,6 +150,10 @@ class Predict:
                 question.options, at=f"{here}/options", limits=self._limits, faults=faults
             )
         faults.check()
+
+    async def _check_fit(self, questions: Sequence[Question], at: Sequence[str]) -> None:
+        placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
+        await check_fits([p for pairs in placed for p in pairs], self._embedder, self._limits)
 
     async def _vectors(self, questions: Sequence[Question]) -> list[FloatArray]:
         """Vectors of the options, one (k, D) for each question."""

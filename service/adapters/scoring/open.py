@@ -41,7 +41,11 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
     check_fit(module.card, model, settings)
     check_bank(module.card, settings)
     pools = None if settings.prior == "bank" else _pools(module.card, settings)
-    worker = Worker(prepare=partial(_use_threads, settings.threads or default_threads()))
+    worker = Worker(
+        max_batch=settings.batch_size,
+        window_s=settings.batch_window_ms / 1e3,
+        prepare=partial(_use_threads, settings.threads or default_threads()),
+    )
     base = module.prior if settings.bank in ("released", "both") else EvenPrior()
     scorer = ModuleScorer(
         module,
