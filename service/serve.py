@@ -119,11 +119,11 @@ def _is_loopback(host: str) -> bool:
 def _bind(host: str, port: int) -> socket.socket:
     with ExitStack() as undo:
         try:
+            # With the protocol named: asyncio sets TCP_NODELAY only on sockets that say TCP, and
+            # without it each answer on a kept connection waits 40 ms for the client's ACK.
             family, kind, protocol, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            # Named, as asyncio sends small answers at once (TCP_NODELAY) on such sockets alone:
-            # otherwise each answer waits 40 ms for the client's acknowledgement of its head.
             listener = undo.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)

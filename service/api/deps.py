@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from starlette.types import Receive
 
 from service.api.refusals import ClientGone
 from service.core.domain import DEFAULT_TENANT
@@ -77,6 +78,21 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         watch.stop()
 
 
+async def until_gone(receive: Receive, task: asyncio.Future[T]) -> T:
+    """The result of `task`, which is cancelled when the client leaves. Raises ClientGone."""
+    gone = asyncio.ensure_future(_disconnect(receive))
+    try:
+        both: set[asyncio.Future[Any]] = {task, gone}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        for pending in (task, gone):
+            pending.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
 class _Watch:
     """Cancels a task when the client of its request leaves; answers within `AFTER_S` need none."""
 
@@ -98,11 +114,11 @@ class _Watch:
         self._watcher = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
-        await _disconnect(self._request)
+        await _disconnect(self._request.receive)
         self.client_left = True
         self._task.cancel()
 
 
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass

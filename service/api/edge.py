@@ -13,6 +13,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.errors import FAULT
 from service.api.problems import problem_response
 from service.api.refusals import ClientGone, Refusal
 
@@ -69,7 +70,7 @@ class Edge:
                 scope,
                 status=500,
                 code="internal_error",
-                detail="The service failed; the request id finds the cause in its log.",
+                detail=FAULT,
             )
             await failed(scope, receive, send_with_id)
 

@@ -39,6 +39,7 @@ _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 _DETAILS = {404: "There is nothing at this address.", 405: "The address has no such method."}
 _KINDS = {"share", "rating", "comparison"}
 _ECHO_CHARS = 200
+FAULT = "The service failed; the request id finds the cause in its log."
 _STORE_RETRY_S = 1
 
 
@@ -69,8 +70,9 @@ _DESCRIPTIONS = {
 }
 
 
-async def _on_core_error(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, core.GpoServeError)
+def problem_of(request: Request, error: Exception) -> Response:
+    """The response for an error of the core, or for a fault of the program: that says nothing."""
+    exc = error if isinstance(error, core.GpoServeError) else core.GpoServeError(FAULT)
     status, code = next(_TABLE[base] for base in type(exc).__mro__ if base in _TABLE)
     headers = {}
     if isinstance(exc, core.Overloaded):
@@ -87,6 +89,10 @@ async def _on_core_error(request: Request, exc: Exception) -> Response:
     )
 
 
+async def _on_core_error(request: Request, exc: Exception) -> Response:
+    return problem_of(request, exc)
+
+
 async def _on_validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
     found = exc.errors()
@@ -96,7 +102,7 @@ async def _on_validation_error(request: Request, exc: Exception) -> Response:
         error: core.InvalidInput = core.InputTooLarge(too_long)
     else:
         error = core.InvalidInput(errors)
-    return await _on_core_error(request, error)
+    return problem_of(request, error)
 
 
 async def _on_http_exception(request: Request, exc: Exception) -> Response:

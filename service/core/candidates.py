@@ -40,7 +40,8 @@ class Candidate:
     selected: bool
 
 
-_NOTHING = Approval(score=0.0, probability=0.0, std=0.0, low=0.0, high=0.0)
+NOTHING = Approval(score=0.0, probability=0.0, std=0.0, low=0.0, high=0.0)
+"""What an empty text is worth."""
 
 
 def choose(
@@ -61,7 +62,7 @@ def choose(
         for draft, approval, near in zip(scored, approvals, consensus, strict=True)
     ]
     rated.sort(key=lambda item: (-item[2], item[0].index))
-    empty = [(draft, _NOTHING, 0.0, 0.0) for draft in drafts if draft.is_empty]
+    empty = [(draft, NOTHING, 0.0, 0.0) for draft in drafts if draft.is_empty]
     return tuple(
         Candidate(
             draft=draft,

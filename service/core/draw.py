@@ -1,65 +1,63 @@
-"""Draws n completions at once, each its own request to the generator with its own seed.
+"""Runs the candidates of one request side by side, each from its draw to its score.
 
-All of them, or an error; or, when the caller allows it, those that came in time.
+All of them, or an error; or, when the caller allows it, those whose draw succeeded in time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import DeadlineExceeded, GeneratorError
 from service.core.ports import Generator
 
+T = TypeVar("T")
 
-async def draw_all(
-    generator: Generator,
-    prompt: Prompt,
-    params: SamplingParams,
-    *,
-    seeds: Sequence[int],
-    deadline: float,
-    allow_partial: bool,
-) -> list[Completion | None]:
-    """One completion for each seed, in their order; None where a part failed that may fail.
 
-    `deadline` is a time.monotonic() instant. The first failure stops the others, unless
-    `allow_partial`; leaving early for any reason, a cancellation included, stops them all.
+async def draw_one(
+    generator: Generator, prompt: Prompt, params: SamplingParams, *, seed: int, deadline: float
+) -> Completion:
+    """One completion before `deadline`, a time.monotonic() instant.
+
     Raises GeneratorError, DeadlineExceeded.
     """
-    tasks = [
-        asyncio.create_task(generator.generate_one(prompt, params, seed=seed, deadline=deadline))
-        for seed in seeds
-    ]
     try:
-        await asyncio.wait(
-            tasks,
-            timeout=max(deadline - time.monotonic(), 0.0),
-            return_when=asyncio.ALL_COMPLETED if allow_partial else asyncio.FIRST_EXCEPTION,
-        )
-        late = [not task.done() for task in tasks]
+        async with asyncio.timeout(deadline - time.monotonic()):
+            return await generator.generate_one(prompt, params, seed=seed, deadline=deadline)
+    except TimeoutError as exc:
+        raise DeadlineExceeded("A candidate was not drawn in time.") from exc
+
+
+async def run_all(
+    candidates: Sequence[Coroutine[Any, Any, T]], *, allow_partial: bool
+) -> list[T | None]:
+    """What the candidates give, in their order; None where the draw failed and may fail.
+
+    A draw fails with GeneratorError or DeadlineExceeded; anything else fails the request at once,
+    and so does the first failed draw unless `allow_partial`. Leaving early for any reason, a
+    cancellation included, stops every candidate.
+    """
+    tasks = [asyncio.create_task(candidate) for candidate in candidates]
+    pending = set(tasks)
+    try:
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if error is not None and not (allow_partial and _may_fail(error)):
+                    raise error
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return _collect(tasks, late, allow_partial=allow_partial)
+    results = [None if task.exception() else task.result() for task in tasks]
+    if all(result is None for result in results):
+        raise next(error for task in tasks if (error := task.exception()))
+    return results
 
 
-def _collect(
-    tasks: Sequence[asyncio.Task[Completion]], late: Sequence[bool], *, allow_partial: bool
-) -> list[Completion | None]:
-    completions: list[Completion | None] = []
-    failure: BaseException | None = None
-    for task, was_late in zip(tasks, late, strict=True):
-        error = None if was_late or task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, GeneratorError | DeadlineExceeded):
-            raise error
-        failure = failure or error
-        is_there = not was_late and not task.cancelled() and error is None
-        completions.append(task.result() if is_there else None)
-    drawn = sum(completion is not None for completion in completions)
-    if drawn == len(tasks) or (drawn and allow_partial):
-        return completions
-    raise failure or DeadlineExceeded(f"{drawn} of {len(tasks)} candidates were drawn in time.")
+def _may_fail(error: BaseException) -> bool:
+    return isinstance(error, GeneratorError | DeadlineExceeded)

@@ -1,7 +1,7 @@
 """Generates the answer that a group would choose: draw n candidates, score them, take the best.
 
-Candidates of one request are drawn once, whatever the number of groups; each group then has its
-own choice among them.
+Each candidate is embedded while the others are still being drawn. The candidates of a request are
+drawn once, whatever the number of groups; each group has its own choice among them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from service.core.admission import Admission
-from service.core.candidates import Candidate, Draft, choose, consensus_of
-from service.core.contexts import Contexts, GroupContext, Target, embed_finite
-from service.core.domain import ChatPrompt, Completion, FloatArray, Message, SamplingParams
-from service.core.draw import draw_all
+from service.core.candidates import Candidate, Draft, choose
+from service.core.contexts import Contexts, GroupContext, Target
+from service.core.domain import ChatPrompt, Completion, Message, SamplingParams
+from service.core.draft_scorer import DraftScorer, EmbeddedDraft, ScoredDraft
+from service.core.draw import draw_one, run_all
 from service.core.errors import (
     DeadlineExceeded,
     FieldError,
@@ -28,7 +29,6 @@ from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder, Generator, Scorer
 from service.core.reasoning import split_reasoning
-from service.core.score import approvals, clip_responses
 from service.core.steering import Steering, steer_prompt
 from service.core.timing import Stopwatch
 
@@ -78,6 +78,18 @@ class Generation:
     timings: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The request was admitted and its groups are known: drawing begins."""
+
+    groups: tuple[GroupContext, ...]
+    seed: int
+
+
+Listener = Callable[[Begun | ScoredDraft], None]
+"""Told when drawing begins, and then of each candidate as it is scored."""
+
+
 class Steer:
     """The use case behind /generate."""
 
@@ -102,20 +114,24 @@ class Steer:
         self._system_prompt = system_prompt
         self._consensus_weight = consensus_weight
 
-    async def run(self, tenant: str, request: GenerateRequest) -> Generation:
-        """Draw, score and choose within the request's time.
+    async def run(
+        self, tenant: str, request: GenerateRequest, *, listen: Listener | None = None
+    ) -> Generation:
+        """Draw, score and choose within the request's time, telling `listen` of each step.
 
         Raises DeadlineExceeded, GeneratorError, InvalidInput (also for what the model refuses).
         """
         watch = Stopwatch.current()
-        deadline = time.monotonic() + request.timeout_s
         self._check(request)
+        left = request.timeout_s - (time.perf_counter() - watch.started)
+        if left <= 0:
+            raise DeadlineExceeded("The time for this request was up before its work began.")
         try:
-            async with asyncio.timeout(request.timeout_s):
-                with ExitStack() as places:
+            async with asyncio.timeout(left):
+                with ExitStack() as places, watch.running():
                     with watch.stage("queue"):
                         places.enter_context(self._admission.reserve(request.n))
-                    return await self._run(tenant, request, watch, deadline)
+                    return await self._run(tenant, request, time.monotonic() + left, listen)
         except GeneratorRejected as exc:
             # Nearly always a prompt that is too long for the model; the message tells.
             raise InvalidInput([FieldError(request.prompt_at, str(exc))]) from exc
@@ -123,8 +139,9 @@ class Steer:
             raise DeadlineExceeded(f"No answer within {request.timeout_s:g} s.") from exc
 
     async def _run(
-        self, tenant: str, request: GenerateRequest, watch: Stopwatch, deadline: float
+        self, tenant: str, request: GenerateRequest, deadline: float, listen: Listener | None
     ) -> Generation:
+        watch = Stopwatch.current()
         # 1. The groups and their contexts: an unknown group costs no drawing.
         with watch.stage("context"):
             groups = await self._contexts.load(tenant, request.target)
@@ -134,86 +151,47 @@ class Steer:
             steering=request.steering,
             groups=groups,
         )
-        # 2. n candidates, each with its own seed.
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        with watch.stage("generate"):
-            completions = await self._draw(request, prompt, seed, deadline)
-        drafts = [_draft(i, c) for i, c in enumerate(completions) if c is not None]
-        # 3. What is left of them after reasoning is taken out, as vectors.
-        with watch.stage("embed"):
-            drafts, vectors = await self._embed(_last_user_turn(request.messages), drafts)
-            near = await self._consensus(drafts)
-        # 4. Each group's scores and choice.
-        with watch.stage("score"):
-            choices = await self._choose(groups, drafts, vectors, near)
-        drawn = [c for c in completions if c is not None]
+        if listen is not None:
+            listen(Begun(tuple(groups), seed))
+        # 2. n candidates, each with its own seed, each embedded as soon as it is drawn.
+        scorer = DraftScorer(
+            self._embedder,
+            self._scorer,
+            self._limits,
+            prompt=_last_user_turn(request.messages),
+            contexts=[group.context for group in groups],
+        )
+        drawing = _Drawing(self._generator, scorer, request, prompt, deadline, listen)
+        drawn = await run_all(
+            [drawing.one(index, seed + index) for index in range(request.n)],
+            allow_partial=request.allow_partial,
+        )
+        # 3. What all of them are compared by: scores, consensus, and each group's choice.
+        found = [candidate for candidate in drawn if candidate is not None]
+        choices = await self._choose(groups, scorer, [embedded for _, embedded in found])
         return Generation(
             model=self._generator.model,
             choices=choices,
             consensus_weight=self._consensus_weight,
             seed=seed,
-            prompt_tokens=sum(c.prompt_tokens for c in drawn),
-            completion_tokens=sum(c.completion_tokens for c in drawn),
-            failed=len(completions) - len(drawn),
+            prompt_tokens=sum(c.prompt_tokens for c, _ in found),
+            completion_tokens=sum(c.completion_tokens for c, _ in found),
+            failed=request.n - len(found),
             timings=watch.timings(),
         )
 
-    async def _draw(
-        self, request: GenerateRequest, prompt: ChatPrompt, seed: int, deadline: float
-    ) -> list[Completion | None]:
-        if request.allow_partial:
-            deadline -= (1 - _PARTIAL_SHARE) * request.timeout_s
-        return await draw_all(
-            self._generator,
-            prompt,
-            request.params,
-            seeds=range(seed, seed + request.n),
-            deadline=deadline,
-            allow_partial=request.allow_partial,
-        )
-
-    async def _embed(
-        self, prompt: str, drafts: Sequence[Draft]
-    ) -> tuple[list[Draft], FloatArray | None]:
-        """The drafts with `truncated` set, and the vectors of those that are not empty."""
-        scored = [draft for draft in drafts if not draft.is_empty]
-        if not scored:
-            return list(drafts), None
-        clipped = await clip_responses(
-            self._embedder, prompt, [draft.text for draft in scored], self._limits
-        )
-        cut = {draft.index: c.truncated for draft, c in zip(scored, clipped, strict=True)}
-        marked = [replace(draft, truncated=cut.get(draft.index, False)) for draft in drafts]
-        pairs = [(c.prompt, c.response) for c in clipped]
-        return marked, await embed_finite(self._embedder, pairs)
-
-    async def _consensus(self, drafts: Sequence[Draft]) -> list[float]:
-        """For each draft that is not empty: how near the others are, 0 where that has no weight.
-
-        Of the bare texts: with the prompt in front, the vectors of all drafts are alike.
-        """
-        texts = [draft.text for draft in drafts if not draft.is_empty]
-        if not self._consensus_weight or len(texts) < 2:
-            return [0.0] * len(texts)
-        clipped = await clip_responses(self._embedder, "", texts, self._limits)
-        pairs = [(c.prompt, c.response) for c in clipped]
-        return consensus_of(await embed_finite(self._embedder, pairs))
-
     async def _choose(
-        self,
-        groups: Sequence[GroupContext],
-        drafts: Sequence[Draft],
-        vectors: FloatArray | None,
-        near: Sequence[float],
+        self, groups: Sequence[GroupContext], scorer: DraftScorer, drawn: Sequence[EmbeddedDraft]
     ) -> tuple[Choice, ...]:
         weight = self._consensus_weight
-        if vectors is None:
-            nothing = choose(drafts, [], [], consensus_weight=weight)
-            return tuple(Choice(group, nothing) for group in groups)
-        scores = await self._scorer.score([group.context for group in groups], vectors)
+        drafts = [embedded.draft for embedded in drawn]
+        near = [0.0] * sum(not draft.is_empty for draft in drafts)
+        if weight:
+            near = await scorer.consensus(drafts)
         return tuple(
-            Choice(group, choose(drafts, approvals(s), near, consensus_weight=weight))
-            for group, s in zip(groups, scores, strict=True)
+            Choice(group, choose(drafts, approvals, near, consensus_weight=weight))
+            for group, approvals in zip(groups, await scorer.score_all(drawn), strict=True)
         )
 
     def _check(self, request: GenerateRequest) -> None:
@@ -233,6 +211,38 @@ def _last_user_turn(messages: Sequence[Message]) -> str:
     return next(m.content for m in reversed(messages) if m.role == "user")
 
 
-def _draft(index: int, completion: Completion) -> Draft:
-    text, reasoning = split_reasoning(completion.text)
-    return Draft(index, text, reasoning, completion.finish_reason, completion.completion_tokens)
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What the candidates of one request have in common."""
+
+    generator: Generator
+    scorer: DraftScorer
+    request: GenerateRequest
+    prompt: ChatPrompt
+    deadline: float
+    listen: Listener | None
+
+    async def one(self, index: int, seed: int) -> tuple[Completion, EmbeddedDraft]:
+        """Draw a candidate and embed it; where someone listens, score it and tell of it."""
+        with Stopwatch.current().stage("generate"):
+            completion = await draw_one(
+                self.generator,
+                self.prompt,
+                self.request.params,
+                seed=seed,
+                deadline=self._drawn_by,
+            )
+        text, reasoning = split_reasoning(completion.text)
+        draft = Draft(
+            index, text, reasoning, completion.finish_reason, completion.completion_tokens
+        )
+        embedded = await self.scorer.embed(draft)
+        if self.listen is not None:
+            self.listen(await self.scorer.score_one(embedded))
+        return completion, embedded
+
+    @property
+    def _drawn_by(self) -> float:
+        request = self.request
+        saved = (1 - _PARTIAL_SHARE) * request.timeout_s if request.allow_partial else 0.0
+        return self.deadline - saved

@@ -63,7 +63,7 @@ class GenerateIn(TargetIn):
         "none", description="What the proposing model is told about the group."
     )
     return_candidates: bool = True
-    stream: bool = Field(False, description="Not available yet: only false is accepted.")
+    stream: bool = Field(False, description="Answer as server-sent events.")
     timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
     allow_partial: bool = Field(
         False, description="Choose among the candidates that came, if some failed."
@@ -77,8 +77,6 @@ class GenerateIn(TargetIn):
                 "/prompt" if self.messages is None else "/messages",
                 "give exactly one of prompt, messages",
             )
-        if self.stream:
-            faults.wrong("/stream", "streaming is not available yet; send false")
         faults.check()
         if self.prompt is not None:
             messages: tuple[Message, ...] = (Message("user", self.prompt),)

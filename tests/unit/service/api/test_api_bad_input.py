@@ -201,7 +201,7 @@ BODIES: list[tuple[str, str, Any, int, str]] = [
     ("stop in list", "/generate", {**GENERATE, "stop": ["a", 3]}, 422, "/stop/1"),
     ("seed negative", "/generate", {**GENERATE, "seed": -1}, 422, "/seed"),
     ("seed huge", "/generate", {**GENERATE, "seed": 2**63}, 422, "/seed"),
-    ("stream", "/generate", {**GENERATE, "stream": True}, 422, "/stream"),
+    ("stream", "/generate", {**GENERATE, "stream": "yes"}, 422, "/stream"),
     ("steering", "/generate", {**GENERATE, "steering": "hard"}, 422, "/steering"),
     ("steering nothing", "/generate", {**GENERATE, "steering": "description"}, 422, "/steering"),
     ("no time", "/generate", {**GENERATE, "timeout_s": 0}, 422, "/timeout_s"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,28 @@ from service.adapters.stores.sqlite_store import SqliteStore
 from service.core.admission import Admission
 from service.core.candidates import consensus_of
 from service.core.contexts import Contexts, Target
-from service.core.domain import Message, RatingPreference, SamplingParams
+from service.core.domain import (
+    Context,
+    FloatArray,
+    Message,
+    RatingPreference,
+    SamplingParams,
+    Scores,
+)
+from service.core.draft_scorer import ScoredDraft
 from service.core.errors import (
     DeadlineExceeded,
     GeneratorError,
     GeneratorUnavailable,
+    GroupNotFound,
     InvalidInput,
     Overloaded,
     ScorerFailed,
 )
 from service.core.limits import Limits
-from service.core.steer import GenerateRequest, Generation, Steer
+from service.core.steer import Begun, GenerateRequest, Generation, Steer
 from service.core.steering import Steering
+from service.core.timing import Stopwatch
 
 LIKES = RatingPreference("Say.", "Yes.", 1.0)
 
@@ -211,6 +221,74 @@ async def test_a_fault_of_the_program_is_never_partial(rig: Rig) -> None:
     rig.generator.say = lambda seed: RuntimeError("bug") if seed == 2 else "Fine."
     with pytest.raises(RuntimeError):
         await rig.run(allow_partial=True)
+
+
+async def test_each_candidate_is_told_while_the_others_are_drawn(rig: Rig) -> None:
+    rig.generator.hang = lambda seed: seed != 3
+    heard: asyncio.Queue[Begun | ScoredDraft] = asyncio.Queue()
+    running = asyncio.create_task(rig.steer().run("acme", request(), listen=heard.put_nowait))
+    async with asyncio.timeout(10):
+        begun, scored = await heard.get(), await heard.get()
+    assert isinstance(begun, Begun)
+    assert (begun.seed, [group.group_id for group in begun.groups]) == (1, [None])
+    assert isinstance(scored, ScoredDraft)
+    assert (scored.draft.index, scored.draft.text) == (2, "Opinion number 3.")
+    assert not running.done()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_score_does_not_depend_on_when_its_draft_came(rig: Rig) -> None:
+    heard: list[Begun | ScoredDraft] = []
+    result = await rig.steer().run("acme", request(), listen=heard.append)
+    early = {s.draft.index: s.approvals[0].score for s in heard if isinstance(s, ScoredDraft)}
+    [choice] = result.choices
+    assert {c.draft.index: c.approval.score for c in choice.candidates} == pytest.approx(early)
+    assert sum(c.approval.probability for c in choice.candidates) == pytest.approx(1)
+
+
+async def test_the_choice_is_among_scores_of_one_moment(rig: Rig) -> None:
+    calls: list[int] = []
+    score = rig.scorer.score
+
+    async def counted(contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
+        calls.append(len(responses))
+        return await score(contexts, responses)
+
+    rig.scorer.score = counted  # type: ignore[method-assign]
+    await rig.run()
+    assert calls == [4]
+    await rig.steer().run("acme", request(), listen=lambda step: None)
+    assert calls == [4, 1, 1, 1, 1, 4]
+
+
+async def test_nobody_hears_of_an_unknown_group(rig: Rig) -> None:
+    heard: list[Begun | ScoredDraft] = []
+    asked = request(target=Target(group_ids=("nobody",)))
+    with pytest.raises(GroupNotFound):
+        await rig.steer().run("acme", asked, listen=heard.append)
+    assert heard == []
+    assert rig.generator.seeds == []
+
+
+async def test_time_that_was_up_before_the_work_began_draws_nothing(rig: Rig) -> None:
+    watch = Stopwatch()
+    watch.started -= 10
+    with watch.running(), pytest.raises(DeadlineExceeded):
+        await rig.run(timeout_s=5)
+    assert rig.generator.seeds == []
+    assert rig.admission.taken == 0
+
+
+async def test_a_failed_embedder_is_never_partial(rig: Rig) -> None:
+    rig.embedder.fault = lambda vectors: vectors * np.nan if rig.generator.seeds else vectors
+    rig.generator.hang = lambda seed: seed == 2
+    started = time.monotonic()
+    with pytest.raises(ScorerFailed):
+        await rig.run(allow_partial=True)
+    assert time.monotonic() - started < 10
+    assert rig.generator.cancelled == [2]
 
 
 async def test_a_failed_scorer_gives_no_text(rig: Rig) -> None:
