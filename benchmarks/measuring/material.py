@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
+WORDS = [
+    "city",
+    "park",
+    "road",
+    "tax",
+    "school",
+    "health",
+    "work",
+    "train",
+    "river",
+    "market",
+    "energy",
+    "music",
+    "language",
+    "history",
+    "water",
+    "farm",
+    "street",
+    "law",
+    "choir",
+    "winter",
+    "summer",
+    "village",
+    "bridge",
+    "factory",
+    "garden",
+    "library",
+    "hospital",
+]
 PLACES = (
     "harbour",
     "market square",
@@ -51,3 +81,21 @@ def group(identifier: str, *, questions: int) -> dict[str, Any]:
         "name": identifier.title(),
         "preferences": [preference(i) for i in range(questions)],
     }
+
+
+def new_question(draw: Random) -> dict[str, Any]:
+    """A question of 6 to 16 words with four options of 1 to 5, which nobody has asked before."""
+
+    def words(fewest: int, most: int) -> str:
+        return " ".join(draw.choice(WORDS) for _ in range(draw.randint(fewest, most)))
+
+    number = draw.getrandbits(32)
+    return {
+        "question": f"Should {words(5, 15)} for {number}?",
+        "options": [f"{start} {words(1, 4)}" for start in ("Yes", "No", "Perhaps", "Never")],
+    }
+
+
+def answered(question: dict[str, Any], draw: Random) -> dict[str, Any]:
+    """The question with the counts of a group's answers."""
+    return {**question, "counts": [draw.randint(1, 60) for _ in question["options"]]}

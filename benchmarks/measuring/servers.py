@@ -89,6 +89,20 @@ def serving(folder: Path, *, name: str = "gpo-serve", **settings: str) -> Iterat
 
 
 @contextmanager
+def serving_empty_route(folder: Path) -> Iterator[Server]:
+    """A FastAPI application whose route does nothing, in uvicorn with the service's options."""
+    port = free_port()
+    root = f"http://127.0.0.1:{port}"
+    command = [sys.executable, str(Path(__file__).parent / "empty_route.py"), str(port)]
+
+    def listening(_: Server) -> str | None:
+        return root if answers(f"{root}/livez") else None
+
+    with _running(command, folder / "empty-route.log", dict(os.environ), ready=listening) as server:
+        yield server
+
+
+@contextmanager
 def serving_vllm(
     folder: Path, model: Path, *, name: str, arguments: Sequence[str] = ()
 ) -> Iterator[Server]:
