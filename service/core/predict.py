@@ -77,6 +77,17 @@ class Predict:
     ) -> Predictions:
         """Predict every question for every group; `at` holds a pointer for each question."""
         watch = Stopwatch.current()
+        with watch.running():
+            return await self._run(tenant, target, questions, at, watch)
+
+    async def _run(
+        self,
+        tenant: str,
+        target: Target,
+        questions: Sequence[Question],
+        at: Sequence[str],
+        watch: Stopwatch,
+    ) -> Predictions:
         # 1. Refuse what cannot be answered before anything is computed.
         self._check(questions, at)
         if self._results is None:
