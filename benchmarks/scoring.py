@@ -9,14 +9,8 @@ depend on what they mean. The embedder is not measured.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+from measuring import report
+from measuring.machine import ROOT, machine
 from models.batches import FloatArray, Item, Kind
 from models.scorer import GPOScorer
 
-ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = 4
 CANDIDATES = 8
 SIZES = (20, 100, 500)
@@ -42,8 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "models/released/minilm")
     parser.add_argument("--repeats", type=int, default=15, help="runs of each; the median counts")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/scoring.json")
+    parser.add_argument("--out", type=Path, help="where the figures go")
     options = parser.parse_args()
+    measured_on = machine()
     torch.set_num_threads(1)
     threadpool_limits(1)  # numpy's BLAS
     scorer = GPOScorer.load(options.checkpoint)
@@ -53,12 +49,8 @@ def main() -> None:
         console.print(f"measuring a context of {size} questions")
         rows.append(measure(scorer, size, repeats=options.repeats))
     console.print(table(rows))
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
-    settings["checkpoint"] = options.checkpoint.name
-    settings.pop("out")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    report = {"benchmark": "scoring", **machine(), "settings": settings, "rows": rows}
-    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    settings = {"checkpoint": options.checkpoint.name, "repeats": options.repeats}
+    report.write("scoring", measured_on, settings, out=options.out, rows=rows)
 
 
 def measure(scorer: GPOScorer, size: int, *, repeats: int) -> dict[str, Any]:
@@ -133,35 +125,6 @@ def table(rows: list[dict[str, Any]]) -> Table:
         size, *values = (row[key] for key in columns.values())
         result.add_row(str(size), *(f"{value:.1f}" for value in values))
     return result
-
-
-def machine() -> dict[str, Any]:
-    """Where, when and on what state of the project the figures were taken."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git.stdout.strip() or None,
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "load": round(os.getloadavg()[0], 2),
-            "system": platform.platform(terse=True),
-            "python": platform.python_version(),
-            "torch": version("torch"),
-            "numpy": version("numpy"),
-        },
-    }
-
-
-def processor() -> str:
-    """The processor's name, as Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0].partition(": ")[2] if names else platform.machine()
 
 
 if __name__ == "__main__":

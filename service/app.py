@@ -53,7 +53,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         strict_content_type=False,
         swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
     )
-    for router in (m.router for m in (groups, predict, score, generate, operations, metrics)):
+    # Routes are tried one after the other: the busiest come first.
+    for router in (m.router for m in (predict, score, generate, groups, operations, metrics)):
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
     app.add_api_route("/", _to_docs, include_in_schema=False)

@@ -98,6 +98,34 @@ class Settings(BaseSettings):
         256, ge=1, description="Bytes for cached context keys and values, in MB."
     )
     embedding_cache_mb: int = Field(64, ge=1, description="Bytes for cached text vectors, in MB.")
+    group_cache_mb: int = Field(
+        128, ge=0, description="Bytes for stored groups with their context vectors, in MB."
+    )
+    result_cache_mb: int = Field(
+        0,
+        ge=0,
+        description="Bytes for answers of /predict that are given again while nothing that they "
+        "depend on has changed, in MB; 0: none. Without effect with GPO_PRIOR=llm or both.",
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of the embedder and the scorer; 0: half of the cores, which "
+        "leaves the others to the API and the generator.",
+    )
+    batch_size: int = Field(
+        256,
+        ge=1,
+        description="Most texts that are embedded at a time, or units of 16 options that are "
+        "scored, over all requests that wait.",
+    )
+    batch_window_ms: float = Field(
+        0.0,
+        ge=0,
+        le=1_000,
+        description="Under load, the most that a batch waits for as many requests as the last "
+        "one had. A request that comes alone never waits.",
+    )
     max_options: int = Field(64, ge=2, description="Most options of a question.")
     max_preferences: int = Field(2_000, ge=1, le=10_000, description="Most preferences of a group.")
     max_context_tokens: int = Field(

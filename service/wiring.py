@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 from service.adapters.generators.counted import CountedLanguageModel
 from service.adapters.stores.counted import StoreCounts, counted
 from service.api.deps import About, UseCases
-from service.api.telemetry.parts import ScoringCounts, Sources
+from service.api.telemetry.parts import Cache, ScoringCounts, Sources
 from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
@@ -25,9 +25,12 @@ from service.core.health import Readiness
 from service.core.limits import Limits
 from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
+from service.core.results import Results
 from service.core.score import Score
 from service.core.steer import Steer
 from service.settings import Settings, SettingsError
+
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         generator = open_generator(settings)
         stack.push_async_callback(generator.close)
         counts = ScoringCounts(
-            caches={"embeddings": embedder.cache, "contexts": scorer.cache},
+            caches={
+                "embeddings": embedder.cache,
+                "contexts": scorer.cache,
+                "expectations": scorer.expected,
+            },
             batches={
                 "jobs": scorer.worker.batch_jobs,
                 "texts": embedder.batch_texts,
@@ -125,7 +132,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     store_counts = StoreCounts()
     store = counted(parts.store, store_counts)
     generator = CountedLanguageModel(parts.generator, log_texts=settings.log_texts)
-    contexts = Contexts(store, parts.embedder, limits)
+    contexts = Contexts(store, parts.embedder, limits, cache_bytes=settings.group_cache_mb * _MB)
     scorer = parts.scorer
     if parts.bank is not None:
         own = OwnGroups(store, contexts, parts.bank, most_preferences=settings.bank_preferences)
@@ -134,12 +141,28 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     guesses = _guesses(settings, generator, scorer, admission)
     readiness = build_readiness(parts)
     about = _about(parts)
+    results = _results(settings, store)
+    caches: dict[str, Cache] = {**parts.counts.caches, "groups": contexts.cache}
+    if results is not None:
+        caches["results"] = results.cache
     parts.telemetry.metrics.sources = Sources(
-        about, admission, lambda: readiness.last, generator, store_counts, parts.counts
+        about,
+        admission,
+        lambda: readiness.last,
+        generator,
+        store_counts,
+        replace(parts.counts, caches=caches),
     )
     return UseCases(
         groups=Groups(store, parts.embedder, limits),
-        predict=Predict(contexts, parts.embedder, scorer, limits, guesses=guesses),
+        predict=Predict(
+            contexts,
+            parts.embedder,
+            scorer,
+            limits,
+            guesses=guesses,
+            results=results,
+        ),
         score=Score(contexts, parts.embedder, scorer, limits),
         steer=Steer(
             contexts=contexts,
@@ -168,6 +191,14 @@ def _about(parts: Parts) -> Callable[[], About]:
         scorer=parts.scorer.model,
         embedder=embedder_label(parts.embedder.identity),
     )
+
+
+def _results(settings: Settings, store: GroupStore) -> Results | None:
+    """The cache of predictions, where there is to be one."""
+    if not settings.result_cache_mb or settings.prior != "bank":
+        return None
+    state = store.tag if settings.uses_own_groups else None
+    return Results(settings.result_cache_mb * _MB, state=state)
 
 
 def _guesses(

@@ -47,19 +47,20 @@ class UseCases:
     about: Callable[[], About]
 
 
-def _use_cases(request: Request) -> UseCases:
+# Coroutines, though they wait for nothing: FastAPI hands plain functions to a thread.
+async def _use_cases(request: Request) -> UseCases:
     found = request.app.state.use_cases
     assert isinstance(found, UseCases)
     return found
 
 
-def _draining(request: Request) -> bool:
+async def _draining(request: Request) -> bool:
     drain = request.app.state.drain
     assert isinstance(drain, Drain)
     return drain.begun
 
 
-def _tenant() -> str:
+async def _tenant() -> str:
     return DEFAULT_TENANT
 
 
@@ -88,7 +89,17 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     The body must have been read: from then on the client's next message is its leaving.
     """
-    return await until_gone(request.receive, asyncio.ensure_future(work))
+    task = asyncio.current_task()
+    assert task is not None
+    watch = _Watch(request, task)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if watch.client_left and not task.uncancel():
+            raise ClientGone from None
+        raise
+    finally:
+        watch.stop()
 
 
 async def until_gone(receive: Receive, task: asyncio.Future[T]) -> T:
@@ -104,6 +115,32 @@ async def until_gone(receive: Receive, task: asyncio.Future[T]) -> T:
         for pending in (task, gone):
             pending.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
+
+
+class _Watch:
+    """Cancels a task when the client of its request leaves; answers within `AFTER_S` need none."""
+
+    AFTER_S = 0.01
+
+    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
+        self.client_left = False
+        self._request = request
+        self._task = task
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._start)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    def _start(self) -> None:
+        self._watcher = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        await _disconnect(self._request.receive)
+        self.client_left = True
+        self._task.cancel()
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from service.core.byte_lru import ByteLRU
 from service.core.domain import (
     Context,
     ContextItem,
@@ -35,6 +36,9 @@ from service.core.texts import check_fits, place_preferences
 _LOG = logging.getLogger(__name__)
 # Up to this many preferences an answer is prepared faster than it is handed to a thread.
 _FEW = 100
+# What Python's objects take beside texts and vectors.
+_ENTRY_BYTES = 1_000
+_PREFERENCE_BYTES = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,18 @@ class GroupContext:
     context: Context
 
 
+def _key(tenant: str, group_id: str, stamp: str) -> str:
+    return f"{tenant}\0{group_id}\0{stamp}"
+
+
+def _nbytes(group: GroupContext) -> int:
+    """About how much memory a group takes."""
+    items, preferences = group.context.items, group.preferences
+    vectors = sum(item.vectors.nbytes for item in items)
+    texts = sum(len(p.prompt) + sum(map(len, p.responses)) for p in preferences)
+    return vectors + texts + _ENTRY_BYTES + _PREFERENCE_BYTES * len(preferences)
+
+
 def embedder_label(identity: EmbedderIdentity) -> str:
     """The embedder as a stored group names it."""
     return f"{identity.id}@{identity.digest[:12]}"
@@ -96,7 +112,10 @@ def embedder_label(identity: EmbedderIdentity) -> str:
 class Contexts:
     """Gives each group of a request its context, embedding what is not cached yet."""
 
-    def __init__(self, store: GroupStore, embedder: Embedder, limits: Limits) -> None:
+    def __init__(
+        self, store: GroupStore, embedder: Embedder, limits: Limits, *, cache_bytes: int = 0
+    ) -> None:
+        self.cache: ByteLRU[GroupContext] = ByteLRU(cache_bytes)
         self._store = store
         self._embedder = embedder
         self._limits = limits
@@ -106,8 +125,14 @@ class Contexts:
         """The groups of `target`, in its order. Raises GroupNotFound, InvalidInput."""
         if target.preferences is not None:
             return [await self._inline(tenant, target.preferences)]
-        groups = await asyncio.gather(*(self._store.get(tenant, i) for i in target.group_ids))
-        return [await self.of(tenant, group) for group in groups]
+        stamps = await self._store.stamps(tenant, target.group_ids)
+        keys = [_key(tenant, *named) for named in zip(target.group_ids, stamps, strict=True)]
+        found = {i: self.cache.get(key) for i, key in zip(target.group_ids, keys, strict=True)}
+        missing = [i for i, known in found.items() if known is None]
+        for group in await asyncio.gather(*(self._store.get(tenant, i) for i in missing)):
+            found[group.id] = known = await self.of(tenant, group)
+            self.cache.put(_key(tenant, group.id, group.stamp), known, _nbytes(known))
+        return [known for known in found.values() if known is not None]
 
     async def _inline(self, tenant: str, preferences: tuple[Preference, ...]) -> GroupContext:
         check_size(preferences, at="/preferences", limits=self._limits)

@@ -11,8 +11,8 @@ import pytest
 from fixtures.service_app import GROUP, Bench
 from prometheus_client import Metric
 
-from service.adapters.scoring.byte_lru import ByteLRU
 from service.core import errors
+from service.core.byte_lru import ByteLRU
 from service.core.tally import SIZES, Tally
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

@@ -138,7 +138,8 @@ async def test_failures_of_the_store_are_counted(settings: Settings, tmp_path: P
         await bench.client.post("/predict", json=stored)
         await bench.client.post("/predict", json=stored)
         assert await value(bench, "gpo_cache_misses_total", cache="store_vectors") == 1
-        assert await value(bench, "gpo_cache_hits_total", cache="store_vectors") == 1
+        assert await value(bench, "gpo_cache_misses_total", cache="groups") == 1
+        assert await value(bench, "gpo_cache_hits_total", cache="groups") == 1
         await bench.store.close()
         lost = await bench.client.post("/groups", json=GROUP)
         assert lost.status_code == 503
