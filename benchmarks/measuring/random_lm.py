@@ -39,7 +39,9 @@ def write_random_lm(folder: Path, *, layers: int = 16, width: int = 1024, seed: 
         tie_word_embeddings=False,
     )
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+        config, dtype=torch.bfloat16
+    )
     model.save_pretrained(folder)  # 436 MB for 218 million
     for name in _TOKENIZER:
         shutil.copy(BUNDLED / name, folder / name)
