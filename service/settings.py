@@ -90,6 +90,12 @@ class Settings(BaseSettings):
         "(GPO_PRIOR=llm, both).",
     )
     device: str = Field("auto", description="Torch device: auto | cpu | cuda | cuda:N.")
+    torch_threads: int = Field(
+        0,
+        ge=0,
+        description="Threads of one torch operation on the CPU; 0: half of torch's own choice, "
+        "at least 1, so that a generator beside the service keeps its cores.",
+    )
     context_cache_mb: int = Field(
         256, ge=1, description="Bytes for cached context keys and values, in MB."
     )

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_above_capacity_only_refusals_and_no_write_is_lost(tmp_path: Path) -> None:
     out = tmp_path / "soak.json"
-    command = [sys.executable, "benchmarks/soak.py", "--store", "sqlite", "--minutes", "0.25"]
+    command = [sys.executable, "benchmarks/soak.py", "--store", "sqlite", "--minutes", "0.15"]
     command += ["--generator", "transformers", "--out", str(out)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

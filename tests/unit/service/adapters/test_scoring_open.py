@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from fixtures.checkpoints import write_checkpoint
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from models.networks import PUBLISHED
 from models.published import EvenPrior, Published, PublishedConfig
 from models.scorer import MAX_CONTEXT_TOKENS, GPOScorer
 from models.texts import TEMPLATE
+from service.adapters.scoring import open as opening
 from service.adapters.scoring.open import open_scoring
 from service.settings import Settings, SettingsError
 
@@ -28,6 +30,21 @@ def refusal(**settings: object) -> str:
     with pytest.raises(SettingsError) as caught:
         open_scoring(Settings(**settings))
     return str(caught.value)
+
+
+async def test_torch_takes_the_threads_that_are_set_else_half(
+    tmp_path: Path, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_checkpoint(tmp_path, digest=digest, dim=768)
+    before = torch.get_num_threads()
+    monkeypatch.setattr(opening, "TORCH_THREADS", 6)
+    try:
+        for chosen, threads in ((0, 3), (2, 2), (0, 3)):
+            embedder, _ = open_scoring(Settings(checkpoint=folder, torch_threads=chosen))
+            await embedder.close()
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 async def test_a_pair_that_fits_opens_and_closes(tmp_path: Path, digest: str) -> None:
