@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -33,12 +34,14 @@ from measuring.load import closed_loop
 from measuring.machine import machine
 from measuring.material import answered, new_question
 from measuring.servers import CannotMeasure, Server, serving, serving_redis
+from models.checkpoint import load_checkpoint
 from service.adapters.stores import sqlite_rows
 from service.adapters.stores.redis_store import RedisStore
 from service.adapters.stores.sqlite_database import Database
 from service.api.schemas.preferences import Preferences, to_core
 from service.core.domain import DEFAULT_TENANT, GroupDraft
 from service.core.limits import Limits
+from service.settings import Settings
 
 SIZES = (100, 10_000, 200_000)
 PREFERENCES = 5
@@ -110,7 +113,7 @@ def filled(folder: Path, store: str, size: int) -> Iterator[Grown]:
     here.mkdir()
     with ExitStack() as stack:
         redis, file, began = None, None, time.perf_counter()
-        drafts = tqdm(drafts_of(size), total=size, desc=f"{store} {size:,}", unit="group")
+        drafts = iter(tqdm(drafts_of(size), total=size, desc=f"{store} {size:,}", unit="group"))
         if store == "redis":
             redis = stack.enter_context(serving_redis(here))
             url = redis.url
@@ -150,6 +153,13 @@ def drafts_of(size: int) -> Iterator[tuple[str, GroupDraft]]:
         yield body["id"], GroupDraft(body["name"], tuple(preferences))
 
 
+@cache
+def embedder() -> str:
+    """What the groups say that they were written under; another label has them cut anew."""
+    needed = load_checkpoint(Settings().checkpoint)[1].embedder
+    return f"{needed.id}@{needed.digest[:12]}"
+
+
 def fill_sqlite(file: Path, drafts: Iterator[tuple[str, GroupDraft]]) -> None:
     """By the store's own statements, many groups in a transaction."""
     database, left = Database(file, busy_timeout_s=5.0), True
@@ -160,7 +170,7 @@ def fill_sqlite(file: Path, drafts: Iterator[tuple[str, GroupDraft]]) -> None:
                 if group_id is None or draft is None:
                     left = False
                     break
-                sqlite_rows.insert(conn, DEFAULT_TENANT, group_id, draft, "minilm@loaded")
+                sqlite_rows.insert(conn, DEFAULT_TENANT, group_id, draft, embedder())
     database.close()
 
 
@@ -170,7 +180,7 @@ async def fill_redis(url: str, drafts: Iterator[tuple[str, GroupDraft]]) -> None
 
     async def some() -> None:
         for group_id, draft in drafts:
-            await store.create(DEFAULT_TENANT, group_id, draft, embedder="minilm@loaded")
+            await store.create(DEFAULT_TENANT, group_id, draft, embedder=embedder())
 
     await asyncio.gather(*(some() for _ in range(16)))
     await store.close()

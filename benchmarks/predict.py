@@ -66,10 +66,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a minute, SQLite alone")
     parser.add_argument("--out", type=Path, help="where the figures go")
     options = parser.parse_args()
-    sizes = Sizes(options.rounds, options.seconds, options.groups, options.questions, 768)
+    sizes = Sizes(options.rounds, options.seconds, options.groups, options.questions, 256)
     stores = ["sqlite", "redis"] if options.store == "both" else [options.store]
     if options.quick:
-        sizes, stores = Sizes(3, 1.5, 20, 20, 256), ["sqlite"]
+        sizes, stores = Sizes(3, 1.5, 20, 20, 64), ["sqlite"]
     console, measured_on = Console(), machine()
     warm_rows, cold_rows = [], []
     for store in stores:
