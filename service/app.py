@@ -38,7 +38,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             if opened is None:
                 opened = await stack.enter_async_context(open_parts(settings))
             app.state.telemetry = opened.telemetry
-            app.state.use_cases = build_use_cases(settings, opened)
+            app.state.use_cases = use_cases = build_use_cases(settings, opened)
+            stack.push_async_callback(use_cases.close)
             app.state.stopping = False
             yield
 

@@ -181,6 +181,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         readiness=readiness,
         limits=limits,
         about=about,
+        close=contexts.close,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -45,6 +45,7 @@ class UseCases:
     readiness: Readiness
     limits: Limits
     about: Callable[[], About]
+    close: Callable[[], Awaitable[None]]
 
 
 # Coroutines, though they wait for nothing: FastAPI hands plain functions to a thread.

@@ -6,6 +6,7 @@ Pure ASGI. Knows no routes: what only reads (the probes, the groups) is served t
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
@@ -50,7 +51,7 @@ class DrainGate:
         if scope["method"] in _READS:
             await self._app(scope, receive, send_last)
         elif self._drain.begun:
-            await _refusal(scope)(scope, receive, send_last)
+            await refusal(scope)(scope, receive, send_last)
         else:
             self._drain.running += 1
             try:
@@ -59,6 +60,7 @@ class DrainGate:
                 self._drain.running -= 1
 
 
-def _refusal(scope: Scope) -> ASGIApp:
+def refusal(scope: Scope) -> Response:
+    """What new work gets, and what is left at the end."""
     headers = {"Retry-After": str(RETRY_AFTER_S)}
     return problem_response(scope, status=503, code=CODE, detail=DETAIL, headers=headers)

@@ -17,9 +17,6 @@ from service.api.errors import FAULT
 from service.api.problems import problem_response
 from service.api.refusals import ClientGone, Refusal
 
-_STOPPING = Refusal(
-    503, drain.CODE, drain.DETAIL, headers={"Retry-After": str(drain.RETRY_AFTER_S)}
-)
 _LOG = logging.getLogger("service.api")
 
 
@@ -54,7 +51,7 @@ class Edge:
             if not scope["app"].state.stopping:
                 raise
             if not started:
-                await _answer(_STOPPING, scope, receive, send)
+                await drain.refusal(scope)(scope, receive, send)
         except Exception:
             _LOG.exception("request %s failed", scope["state"]["request_id"])
             if started:

@@ -36,6 +36,7 @@ from service.core.texts import check_fits, place_preferences
 _LOG = logging.getLogger(__name__)
 # Up to this many preferences an answer is prepared faster than it is handed to a thread.
 _FEW = 100
+_KEEPING_AT_ONCE = 64
 # What Python's objects take beside texts and vectors.
 _ENTRY_BYTES = 1_000
 _PREFERENCE_BYTES = 1_500
@@ -119,7 +120,12 @@ class Contexts:
         self._store = store
         self._embedder = embedder
         self._limits = limits
+        self._keeping: dict[str, tuple[asyncio.Task[None], FloatArray]] = {}
         self._locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
+
+    async def close(self) -> None:
+        """Wait until what is being cached is in the store."""
+        await asyncio.gather(*(task for task, _ in self._keeping.values()))
 
     async def load(self, tenant: str, target: Target) -> list[GroupContext]:
         """The groups of `target`, in its order. Raises GroupNotFound, InvalidInput."""
@@ -155,6 +161,8 @@ class Contexts:
         shape = (group.context_tokens, identity.dim)
         if not group.preferences:
             return np.zeros((0, identity.dim), dtype=np.float32)
+        if under_way := self._keeping.get(_key(tenant, group.id, group.stamp)):
+            return under_way[1]
         cached = await self._store.get_vectors(tenant, group.id, group.version, identity.digest)
         if cached is not None and cached.shape == shape:
             return cached
@@ -163,12 +171,28 @@ class Contexts:
             # Written under another embedder, which may have read longer texts than this one.
             pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
         vectors = await self._embed(pairs)
-        try:
-            await self._store.put_vectors(tenant, group.id, group.version, identity.digest, vectors)
-        except StoreUnavailable as exc:
-            # They are only cached there; this request has what it needs.
-            _LOG.warning("the vectors of group %r are not cached: %s", group.id, exc)
+        self._keep(tenant, group, vectors)
         return vectors
+
+    def _keep(self, tenant: str, group: Group, vectors: FloatArray) -> None:
+        """Cache vectors in the store behind the answer's back: a durable write takes as long.
+
+        With too many of them under way these are left out, and made again when they are needed.
+        """
+        if len(self._keeping) >= _KEEPING_AT_ONCE:
+            return
+        key = _key(tenant, group.id, group.stamp)
+        task = asyncio.create_task(self._put(tenant, group, vectors))
+        self._keeping[key] = task, vectors
+        task.add_done_callback(lambda _: self._keeping.pop(key, None))
+
+    async def _put(self, tenant: str, group: Group, vectors: FloatArray) -> None:
+        digest = self._embedder.identity.digest
+        try:
+            await self._store.put_vectors(tenant, group.id, group.version, digest, vectors)
+        except StoreUnavailable as exc:
+            # They are only cached there; the request had what it needed.
+            _LOG.warning("the vectors of group %r are not cached: %s", group.id, exc)
 
     async def _embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         if not pairs:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 from fixtures.calls import QUESTION, expect_problem, rating, until
+from fixtures.events import events
 from fixtures.openai_fake import FakeServer, Reply, Request, chat, fake_server
 from fixtures.serve_process import ServeProcess, serving_beside
 
@@ -162,3 +163,14 @@ def listens(service: ServeProcess) -> bool:
     except httpx.TransportError:
         return False
     return True
+
+
+async def test_a_stream_that_outlives_the_drain_ends_with_the_reason(tmp_path: Path) -> None:
+    async with draining(tmp_path, Slow(), GPO_DRAIN_S="0.5") as (service, client, upstream):
+        async with client.stream("POST", "/generate", json=ASKED | {"stream": True}) as response:
+            assert response.status_code == 200
+            await until(lambda: upstream.under_way == 2)
+            service.send(signal.SIGTERM)
+            [(name, problem)] = [event async for event in events(response)]
+        assert (name, problem["status"], problem["code"]) == ("error", 503, "draining")
+        await ended(service, within_s=20)
