@@ -64,8 +64,9 @@ test-vllm: $(VLLM) ## add vLLM's CPU build and run the tests on it; a skip is a 
 
 check: lint test ## what a commit must pass: lint and test
 
-bench: $(DEV) ## run every benchmark; each writes JSON to benchmarks/results/
+bench: $(DEV) ## run every benchmark: JSON to benchmarks/results/, tables to docs/benchmarks.md
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@$(BIN)/python scripts/document_benchmarks.py
 
 clean: ## remove caches and build output
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,7 +9,6 @@ says so where there is none.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from measuring import report
+from measuring.machine import ROOT, machine
 from models.batches import Item, Kind
 from models.corpora import Corpora, load_corpora
 from models.embedders import load_embedder
@@ -28,7 +29,6 @@ from models.scorer import GPOScorer
 from models.splits import Part, SplitConfig
 from models.survey_judge import SurveyJudge
 
-ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (0, 1, 3, 6, 12, 25, 50, 100)
 SIZES = (0, 20)
 REGIMES = {"B": Part.TRAIN, "C": Part.TEST}
@@ -41,12 +41,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "models/released/minilm")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cache", type=Path, help="folder for vectors")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/own_groups.json")
+    parser.add_argument("--out", type=Path, help="where the figures go")
     options = parser.parse_args()
     console = Console()
     if options.data is None:
         console.print("own_groups: nothing measured; name the folder of surveys with --data")
         return
+    measured_on = machine()
     torch.set_num_threads(1)
     scorer = GPOScorer.load(options.checkpoint)
     corpora = load_corpora(
@@ -64,14 +65,13 @@ def main() -> None:
         for row in measure(scorer, corpora, number, options.seeds)
     ]
     console.print(table(rows))
-    report = {
-        "benchmark": "own_groups",
-        "checkpoint": {"name": scorer.card.name, "digest": scorer.card.digest},
-        "seeds": options.seeds,
-        "rows": rows,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    report.write(
+        "own_groups",
+        measured_on,
+        {"checkpoint": scorer.card.name, "digest": scorer.card.digest, "seeds": options.seeds},
+        out=options.out,
+        rows=rows,
+    )
 
 
 def measure(

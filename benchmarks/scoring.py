@@ -1,22 +1,18 @@
-"""What caching a context saves: prediction from cached keys and values, and without them.
+"""What caching a context saves, and how the cost of scoring grows.
 
-Three ways to answer one question from the same context, in one run: with the context encoded
-before (and so for the candidates of one prompt); encoding it again for the question; encoding it
-again for each option, as the published reference code does. Vectors are random: the time does not
-depend on what they mean. The embedder is not measured.
+The candidates of one prompt are scored in one run with the context encoded before, with the context
+encoded again for the question, and with it encoded again for each option, as the published
+reference code evaluates. Then the cost of cached scoring over the number of candidates and of
+requests in one batch. Vectors are random: the time does not depend on what they mean. The embedder
+is not measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,80 +22,166 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
+from measuring import report
+from measuring.machine import ROOT, machine
 from models.batches import FloatArray, Item, Kind
+from models.networks import Encoded
 from models.scorer import GPOScorer
 
-ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = 4
 CANDIDATES = 8
 SIZES = (20, 100, 500)
+GROWTH_CONTEXT = 100
+MANY_CANDIDATES = (1, 8, 64, 256, 1000)
+MANY_REQUESTS = (1, 4, 16, 64)
 SLOW_MS = 3_000.0
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds of each run: of the processor, and on the clock."""
+
+    cpu: tuple[float, ...]
+    wall: tuple[float, ...]
+
+    def as_json(self) -> dict[str, float]:
+        """The medians."""
+        return {"cpu_ms": median(self.cpu), "wall_ms": median(self.wall)}
+
+
 def main() -> None:
-    """Measure, print a table, write the figures."""
+    """Measure, print tables, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "models/released/minilm")
     parser.add_argument("--repeats", type=int, default=15, help="runs of each; the median counts")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/scoring.json")
+    parser.add_argument("--quick", action="store_true", help="three runs, no context of 500")
+    parser.add_argument("--out", type=Path, help="where the figures go")
     options = parser.parse_args()
+    measured_on = machine()
     torch.set_num_threads(1)
     threadpool_limits(1)  # numpy's BLAS
     scorer = GPOScorer.load(options.checkpoint)
     console = Console()
-    rows = []
-    for size in SIZES:
-        console.print(f"measuring a context of {size} questions")
-        rows.append(measure(scorer, size, repeats=options.repeats))
+    repeats = 3 if options.quick else options.repeats
+    sizes = SIZES[:2] if options.quick else SIZES
+    rows = [
+        against_encoding(scorer, size, repeats=repeats)
+        for size in tqdm(sizes, desc="contexts", unit="context")
+    ]
     console.print(table(rows))
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
-    settings["checkpoint"] = options.checkpoint.name
-    settings.pop("out")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    report = {"benchmark": "scoring", **machine(), "settings": settings, "rows": rows}
-    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    candidates = [
+        of_candidates(scorer, count, repeats=repeats)
+        for count in tqdm(MANY_CANDIDATES, desc="candidates", unit="count")
+    ]
+    requests = [
+        of_requests(scorer, count, repeats=repeats)
+        for count in tqdm(MANY_REQUESTS, desc="requests", unit="count")
+    ]
+    console.print(growth_table("candidates of one request", candidates))
+    console.print(growth_table("requests in one batch, each on its own context", requests))
+    settings = {
+        "checkpoint": options.checkpoint.name,
+        "repeats": repeats,
+        "candidates": CANDIDATES,
+        "options": OPTIONS,
+        "growth_context_questions": GROWTH_CONTEXT,
+        "threads": 1,
+    }
+    report.write(
+        "scoring",
+        measured_on,
+        settings,
+        out=options.out,
+        rows=rows,
+        candidates=candidates,
+        requests=requests,
+    )
 
 
-def measure(scorer: GPOScorer, size: int, *, repeats: int) -> dict[str, Any]:
-    """Median milliseconds to answer one question, or to score the candidates of one prompt."""
+def against_encoding(scorer: GPOScorer, size: int, *, repeats: int) -> dict[str, Any]:
+    """The candidates of one prompt, scored from a cached context and without; ratios of CPU time.
+
+    The slower a way is, the fewer runs it gets.
+    """
     dim = scorer.network.config.embedding_dim
     draw = np.random.default_rng(size)
     items = [context_item(draw, dim) for _ in range(size)]
-    question = vectors(draw, OPTIONS, dim)
     candidates = vectors(draw, CANDIDATES, dim)
     context = scorer.encode_context(items)
 
     def for_each_option() -> None:
-        for option in question:
-            scorer.score(scorer.encode_context(items), option[None])
+        for candidate in candidates:
+            scorer.score(scorer.encode_context(items), candidate[None])
 
+    cached = timed(lambda: scorer.score(context, candidates), 3 * repeats)
+    question = timed(lambda: scorer.score(scorer.encode_context(items), candidates), repeats)
+    option = timed(for_each_option, max(1, repeats // 3))
     return {
         "context_questions": size,
         "context_tokens": size * OPTIONS,
         "cached_mb": context.nbytes / 1e6,
-        "cached_ms": timed(lambda: scorer.predict(context, [question]), repeats),
-        "cached_candidates_ms": timed(lambda: scorer.score(context, candidates), repeats),
-        "encode_for_each_question_ms": timed(
-            lambda: scorer.predict(scorer.encode_context(items), [question]), repeats
-        ),
-        "encode_for_each_option_ms": timed(for_each_option, repeats),
+        "cached": cached.as_json(),
+        "encoded_for_each_question": question.as_json(),
+        "encoded_for_each_option": option.as_json(),
+        "question_ratio": report.ratio_of_medians(question.cpu, cached.cpu).as_json(),
+        "option_ratio": report.ratio_of_medians(option.cpu, cached.cpu).as_json(),
     }
 
 
-def timed(work: Callable[[], object], repeats: int) -> float:
-    """Median CPU milliseconds, so that other load on the machine does not count.
+def of_candidates(scorer: GPOScorer, count: int, *, repeats: int) -> dict[str, Any]:
+    """One request of so many candidates on a cached context."""
+    dim = scorer.network.config.embedding_dim
+    draw = np.random.default_rng(count)
+    context = cached_context(scorer, draw)
+    candidates = vectors(draw, count, dim)
+    found = timed(lambda: scorer.score(context, candidates), repeats)
+    return {"count": count, **found.as_json(), "cpu_ms_each": median(found.cpu) / count}
+
+
+def of_requests(scorer: GPOScorer, count: int, *, repeats: int) -> dict[str, Any]:
+    """So many requests at once, each of a few candidates on a cached context of its own."""
+    dim = scorer.network.config.embedding_dim
+    draw = np.random.default_rng(count)
+    contexts = [cached_context(scorer, draw) for _ in range(count)]
+    asked = [vectors(draw, CANDIDATES, dim) for _ in range(count)]
+
+    def batch() -> None:
+        for context, candidates in zip(contexts, asked, strict=True):
+            scorer.score(context, candidates)
+
+    found, together = timed(batch, repeats), np.concatenate(asked)
+    shared = timed(lambda: scorer.score(contexts[0], together), repeats)
+    return {
+        "count": count,
+        **found.as_json(),
+        "cpu_ms_each": median(found.cpu) / count,
+        "same_context_cpu_ms": median(shared.cpu),
+        "same_context_cpu_ms_each": median(shared.cpu) / count,
+    }
+
+
+def cached_context(scorer: GPOScorer, draw: np.random.Generator) -> Encoded:
+    """An encoded context of the size that growth is measured at."""
+    dim = scorer.network.config.embedding_dim
+    return scorer.encode_context([context_item(draw, dim) for _ in range(GROWTH_CONTEXT)])
+
+
+def timed(work: Callable[[], object], repeats: int) -> Times:
+    """Processor time beside the clock: other load on the machine counts only in the second.
 
     A first run warms up, but one that takes seconds is the figure.
     """
-    times = []
+    cpu, wall = [], []
     for number in range(repeats + 1):
-        started = time.process_time()
+        on_clock, started = time.perf_counter(), time.process_time()
         work()
-        times.append((time.process_time() - started) * 1e3)
-        if number == 0 and times[0] > SLOW_MS:
-            return times[0]
-    return median(times[1:])
+        cpu.append((time.process_time() - started) * 1e3)
+        wall.append((time.perf_counter() - on_clock) * 1e3)
+        if number == 0 and cpu[0] > SLOW_MS:
+            return Times(tuple(cpu), tuple(wall))
+    return Times(tuple(cpu[1:]), tuple(wall[1:]))
 
 
 def vectors(draw: np.random.Generator, k: int, dim: int) -> FloatArray:
@@ -117,51 +199,34 @@ def context_item(draw: np.random.Generator, dim: int) -> Item:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The figures for a person."""
-    result = Table(title=f"One question with {OPTIONS} options: median CPU milliseconds")
+    """Cached against encoded again, for a person."""
     columns = {
         "context questions": "context_questions",
         "cached MB": "cached_mb",
-        "context cached": "cached_ms",
-        f"{CANDIDATES} candidates": "cached_candidates_ms",
-        "encoded for each question": "encode_for_each_question_ms",
-        "encoded for each option": "encode_for_each_option_ms",
+        "cached, ms": "cached",
+        "encoded for each question": "encoded_for_each_question",
+        "for each option": "encoded_for_each_option",
+        "question / cached": "question_ratio",
+        "option / cached": "option_ratio",
     }
-    for title in columns:
-        result.add_column(title, justify="right")
-    for row in rows:
-        size, *values = (row[key] for key in columns.values())
-        result.add_row(str(size), *(f"{value:.1f}" for value in values))
-    return result
+    flat = [
+        {k: v["cpu_ms"] if isinstance(v, dict) and "cpu_ms" in v else v for k, v in r.items()}
+        for r in rows
+    ]
+    return report.table(f"{CANDIDATES} candidates: median CPU milliseconds", columns, flat)
 
 
-def machine() -> dict[str, Any]:
-    """Where, when and on what state of the project the figures were taken."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git.stdout.strip() or None,
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "load": round(os.getloadavg()[0], 2),
-            "system": platform.platform(terse=True),
-            "python": platform.python_version(),
-            "torch": version("torch"),
-            "numpy": version("numpy"),
-        },
+def growth_table(what: str, rows: list[dict[str, Any]]) -> Table:
+    """How the cost grows, for a person."""
+    columns = {
+        what: "count",
+        "CPU ms": "cpu_ms",
+        "wall ms": "wall_ms",
+        "CPU ms each": "cpu_ms_each",
     }
-
-
-def processor() -> str:
-    """The processor's name, as Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0].partition(": ")[2] if names else platform.machine()
+    if "same_context_cpu_ms" in rows[0]:
+        columns["CPU ms on one context"] = "same_context_cpu_ms"
+    return report.table(f"Cached scoring, context of {GROWTH_CONTEXT} questions", columns, rows)
 
 
 if __name__ == "__main__":

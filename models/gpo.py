@@ -185,11 +185,12 @@ class GPO(nn.Module):
         frame = Frame.of(context)
         fit = self.ridge.fit(frame, context, residuals(context))
         h, keys, values = self._context_in(context), [], []
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks, 1):
             k, v = block.encode(h)
             keys.append(k)
             values.append(v)
-            h = _attend(block, h, k, v, frame, fit)
+            if layer < len(self.blocks):  # nobody attends to the last states
+                h = _attend(block, h, k, v, frame, fit)
         return EncodedContext(tuple(keys), tuple(values), fit, frame, context.items)
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:

@@ -90,7 +90,7 @@ class Frame:
         agreement = same * (rated + (1 - rated) * stance)
         cosine = self.text @ context.text.transpose(1, 2) - 1
         wide, narrow = (torch.exp(cosine / w) for w in WIDTHS)
-        near = middle.cosine(self.text, context.text)
+        near = middle.cosine(self.text)
         doubt = torch.sqrt(self.doubt[:, :, None] * context.doubt[:, None, :])
         texts = [wide, narrow, torch.ones_like(wide), near, doubt * wide, near**3]
         return torch.stack([profile, *(agreement * t for t in texts), stance], 1)
@@ -103,21 +103,28 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Middle:
-    """Mean direction (B, H) of a context's texts."""
+    """Mean direction (B, H) of a context's texts, and these as they are seen from it (B, C, H).
+
+    The latter are kept because every target needs them: half of the time of a batch.
+    """
 
     mean: Tensor
+    seen: Tensor
 
     @classmethod
     def of(cls, frame: Frame) -> Middle:
         """The middle of a context; zeros without one."""
         count = frame.mask.sum(1, keepdim=True).clamp(min=1)
-        return cls((frame.text * frame.mask[:, :, None]).sum(1) / count)
+        mean = (frame.text * frame.mask[:, :, None]).sum(1) / count
+        return cls(mean, _away(frame.text, mean))
 
-    def cosine(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Cosines (B, T, C) of directions (B, T, H) and (B, C, H), seen from the middle."""
-        here = F.normalize(rows - self.mean[:, None], dim=-1, eps=1e-3)
-        there = F.normalize(columns - self.mean[:, None], dim=-1, eps=1e-3)
-        return here @ there.transpose(1, 2)
+    def cosine(self, rows: Tensor) -> Tensor:
+        """Cosines (B, T, C) of directions (B, T, H) with the context's, seen from the middle."""
+        return _away(rows, self.mean) @ self.seen.transpose(1, 2)
+
+
+def _away(texts: Tensor, mean: Tensor) -> Tensor:
+    return F.normalize(texts - mean[:, None], dim=-1, eps=1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,7 @@ class Fit:
     @property
     def nbytes(self) -> int:
         """Memory of all tensors, in bytes."""
-        return nbytes(self.dual, self.likely, self.middle.mean)
+        return nbytes(self.dual, self.likely, self.middle.mean, self.middle.seen)
 
 
 class InContextRidge(nn.Module):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ import torch
 from models.batches import Expectation, FloatArray, Item, Kind, Tokens, collate
 from models.calibration import NORMAL, Calibration
 from models.checkpoint import Card, CheckpointError, load_checkpoint, load_file, save_checkpoint
-from models.gpo import Output
+from models.gpo import GPO, EncodedContext, Output
 from models.networks import (
     ARCHITECTURES,
     RESIDUAL,
@@ -29,12 +30,15 @@ from models.networks import (
 )
 from models.prior import PopulationPrior, Prior, PriorConfig
 from models.published import EvenPrior
+from models.stacks import apart, packed, stacked
 
+T = TypeVar("T")
 ARCH = RESIDUAL
 BANK = "bank.safetensors"
 CONSENSUS = "consensus_weight"  # in a card's config
 MAX_CONTEXT_TOKENS = 8192
 CELLS = 2_000_000  # attention cells (targets x context) at a time, which bounds memory
+ENCODING_CELLS = 500_000  # the same where contexts meet themselves: each cell has five ridges
 
 
 class ContextTooLargeError(ValueError):
@@ -56,6 +60,18 @@ class Scored:
 
 ScoredQuestion = Scored
 ScoredResponses = Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A context with what it is asked: option vectors (k, D), or responses (n, D) to be scored.
+
+    `prior` says what is expected of them, in place of the released one.
+    """
+
+    context: Encoded
+    targets: Sequence[FloatArray]
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +117,31 @@ class GPOScorer:
 
         `prior` says what is expected of the items, in place of the released one.
         """
-        size = sum(len(item.values) for item in items)
-        if size > MAX_CONTEXT_TOKENS:
+        return self.encode_contexts([items], priors=[prior])[0]
+
+    def encode_contexts(
+        self, contexts: Sequence[Sequence[Item]], *, priors: Sequence[Prior | None] | None = None
+    ) -> list[Encoded]:
+        """`encode_context` for several; those of about one size share a pass."""
+        widths = [sum(len(item.values) for item in items) for items in contexts]
+        if max(widths, default=0) > MAX_CONTEXT_TOKENS:
             raise ContextTooLargeError(
-                f"the context has {size} (prompt, response) pairs, at most {MAX_CONTEXT_TOKENS} fit"
+                f"the context has {max(widths)} (prompt, response) pairs, "
+                f"at most {MAX_CONTEXT_TOKENS} fit"
             )
-        with torch.inference_mode():
-            return self.network.encode(self._tokens(items, prior or self.prior))
+        chosen = priors or [None] * len(contexts)
+        filled = [self._filled(i, p or self.prior) for i, p in zip(contexts, chosen, strict=True)]
+        found: dict[int, Encoded] = {}
+        for members in self._passes([(i, w, w) for i, w in enumerate(widths)], ENCODING_CELLS):
+            with torch.inference_mode():
+                batch = self.network.encode(self._collated([filled[i] for i in members]))
+                parts = (
+                    apart(batch, [widths[i] for i in members])
+                    if isinstance(batch, EncodedContext)
+                    else [batch]
+                )
+            found.update(zip(members, parts, strict=True))
+        return [found[i] for i in range(len(contexts))]
 
     def predict(self, context: Encoded, questions: Sequence[FloatArray]) -> list[ScoredQuestion]:
         """For each question's option vectors (k, D): the group's distribution, in their order."""
@@ -124,7 +158,11 @@ class GPOScorer:
 
         `priors`: what is expected for each of the contexts, in place of the released prior.
         """
-        return self._answer_many(contexts, Kind.SHARE, questions, priors)
+        return self.predict_each(_each(contexts, questions, priors))
+
+    def predict_each(self, asked: Sequence[Asked]) -> list[list[ScoredQuestion]]:
+        """`predict` for several contexts, each with questions of its own."""
+        return self._answer(asked, Kind.SHARE)
 
     def score(self, context: Encoded, responses: FloatArray) -> ScoredResponses:
         """Expected approval of responses (n, D), each independent of the others."""
@@ -138,12 +176,23 @@ class GPOScorer:
         priors: Sequence[Prior] | None = None,
     ) -> list[ScoredResponses]:
         """`score` for several contexts; `priors` as in `predict_many`."""
-        rows = [row[None] for row in responses]
-        return [_join(a) for a in self._answer_many(contexts, Kind.RATING, rows, priors)]
+        return [one for (one,) in self.score_each(_each(contexts, [responses], priors))]
+
+    def score_each(self, asked: Sequence[Asked]) -> list[list[ScoredResponses]]:
+        """`score` for several contexts, each with lists (n, D) of responses of its own."""
+        rows = {id(v): [row[None] for row in v] for one in asked for v in one.targets}
+        alone = [
+            replace(one, targets=[row for v in one.targets for row in rows[id(v)]]) for one in asked
+        ]
+        found = []
+        for one, answers in zip(asked, self._answer(alone, Kind.RATING), strict=True):
+            left = iter(answers)
+            found.append([_join(list(islice(left, len(v)))) for v in one.targets])
+        return found
 
     def compare(self, context: Encoded, pair: FloatArray) -> Scored:
         """How likely the group prefers each of two responses (2, D)."""
-        return self._answer(context, _targets(Kind.COMPARISON, [pair], self.prior))[0]
+        return self._answer([Asked(context, [pair])], Kind.COMPARISON)[0][0]
 
     def _try_out(self) -> None:
         """Answer once for each kind: figures of the wrong shape show here, not in a request."""
@@ -155,32 +204,37 @@ class GPOScorer:
         self.score(context, vectors)
         self.compare(context, vectors)
 
-    def _answer_many(
-        self,
-        contexts: Sequence[Encoded],
-        kind: Kind,
-        vectors: Sequence[FloatArray],
-        priors: Sequence[Prior] | None,
-    ) -> list[list[Scored]]:
-        chosen = priors or [self.prior] * len(contexts)
-        asked = {id(p): _targets(kind, vectors, p) for p in chosen}
-        return [
-            self._answer(context, asked[id(prior)])
-            for context, prior in zip(contexts, chosen, strict=True)
+    def _answer(self, asked: Sequence[Asked], kind: Kind) -> list[list[Scored]]:
+        pieces = [
+            ((i, chunk), sum(len(item.values) for item in chunk), one.context.width + 1)
+            for i, (one, items) in enumerate(zip(asked, self._targets(asked, kind), strict=True))
+            for chunk in _chunks(items, max(CELLS // (one.context.width + 1), 1))
         ]
-
-    def _answer(self, context: Encoded, items: Sequence[Item]) -> list[Scored]:
-        found: list[Scored] = []
-        room = max(CELLS // (context.width + 1), 1)
-        for chunk in _chunks(items, room):
+        found: list[list[Scored]] = [[] for _ in asked]
+        for members in self._passes(pieces, CELLS):
+            contexts = [asked[i].context for i, _ in members]
+            targets = self._collated([chunk for _, chunk in members])
             with torch.inference_mode():
-                output = decode(self.network, context, self._tokens(chunk, self.prior))
-            found += self._split(output, chunk, int(context.items[0]))
+                context = (
+                    stacked([c for c in contexts if isinstance(c, EncodedContext)])
+                    if len(contexts) > 1
+                    else contexts[0]
+                )
+                output = decode(self.network, context, targets)
+            sizes = context.items.tolist()
+            for row, (i, chunk) in enumerate(members):
+                found[i] += self._split(output, row, chunk, sizes[row])
         return found
 
-    def _split(self, output: Output, items: Sequence[Item], size: int) -> list[Scored]:
-        mean = output.mean[0].cpu().numpy().astype(np.float64)
-        std = output.std[0].cpu().numpy().astype(np.float64)
+    def _passes(self, pieces: Sequence[tuple[T, int, int]], cells: int) -> list[list[T]]:
+        # The published module is there for comparison; it takes one context at a time.
+        if not isinstance(self.network, GPO):
+            return [[work] for work, _, _ in pieces]
+        return packed(pieces, cells)
+
+    def _split(self, output: Output, row: int, items: Sequence[Item], size: int) -> list[Scored]:
+        mean = output.mean[row].cpu().numpy().astype(np.float64)
+        std = output.std[row].cpu().numpy().astype(np.float64)
         found, start = [], 0
         for item in items:
             cells = slice(start, start + len(item.values))
@@ -194,13 +248,29 @@ class GPOScorer:
             found.append(Scored(*_float32(m, s, np.maximum(m - half, 0), np.minimum(m + half, 1))))
         return found
 
-    def _tokens(self, items: Sequence[Item], prior: Prior) -> Tokens:
-        """One episode; what is expected is filled in where an item does not say."""
+    def _filled(self, items: Sequence[Item], prior: Prior) -> list[Item]:
+        """With what is expected, where an item does not say."""
         missing = [item for item in items if item.expected is None]
         found = iter(prior.expect([(item.kind, item.vectors) for item in missing]))
-        filled = [i if i.expected else _told(i, next(found)) for i in items]
+        return [i if i.expected else _told(i, next(found)) for i in items]
+
+    def _targets(self, asked: Sequence[Asked], kind: Kind) -> list[list[Item]]:
+        """What is asked, as items; each prior is asked once for all that it has to say."""
+        wanted: dict[int, tuple[Prior, dict[int, FloatArray]]] = {}
+        for one in asked:
+            prior = one.prior or self.prior
+            _, vectors = wanted.setdefault(id(prior), (prior, {}))
+            vectors.update((id(v), v) for v in one.targets)
+        items: dict[tuple[int, int], Item] = {}
+        for number, (prior, vectors) in wanted.items():
+            expected = prior.expect([(kind, v) for v in vectors.values()])
+            for (key, v), e in zip(vectors.items(), expected, strict=True):
+                items[number, key] = Item(kind, v, np.zeros(len(v), np.float32), expected=e)
+        return [[items[id(one.prior or self.prior), id(v)] for v in one.targets] for one in asked]
+
+    def _collated(self, episodes: Sequence[Sequence[Item]]) -> Tokens:
         device = next(self.network.parameters()).device
-        return collate([filled], dim=self.network.config.embedding_dim).to(device)
+        return collate(episodes, dim=self.network.config.embedding_dim).to(device)
 
 
 def _told(item: Item, expected: Expectation) -> Item:
@@ -237,12 +307,11 @@ def _prior(path: Path | str, card: Card) -> PopulationPrior | EvenPrior:
     return PopulationPrior(load_file(path, card, BANK), PriorConfig(**card.config["prior"]))
 
 
-def _targets(kind: Kind, vectors: Sequence[FloatArray], prior: Prior) -> list[Item]:
-    expected = prior.expect([(kind, v) for v in vectors])
-    return [
-        Item(kind, v, np.zeros(len(v), np.float32), expected=e)
-        for v, e in zip(vectors, expected, strict=True)
-    ]
+def _each(
+    contexts: Sequence[Encoded], targets: Sequence[FloatArray], priors: Sequence[Prior] | None
+) -> list[Asked]:
+    chosen: Sequence[Prior | None] = priors or [None] * len(contexts)
+    return [Asked(c, targets, prior) for c, prior in zip(contexts, chosen, strict=True)]
 
 
 def _chunks(items: Sequence[Item], room: int) -> list[list[Item]]:

@@ -12,9 +12,12 @@ from fastapi_offline import FastAPIOffline
 
 from service.api import errors
 from service.api.documentation import DESCRIPTION, describe
+from service.api.drain import Drain, DrainGate
 from service.api.edge import Edge
 from service.api.head import Head
-from service.api.routes import generate, groups, operations, predict, score
+from service.api.observe import Observe
+from service.api.routes import generate, groups, metrics, operations, predict, score
+from service.api.telemetry.telemetry import Telemetry
 from service.settings import Settings
 from service.wiring import Parts, build_use_cases, open_parts
 
@@ -34,10 +37,13 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             opened = parts
             if opened is None:
                 opened = await stack.enter_async_context(open_parts(settings))
-            app.state.use_cases = build_use_cases(settings, opened)
+            app.state.telemetry = opened.telemetry
+            app.state.use_cases = use_cases = build_use_cases(settings, opened)
+            stack.push_async_callback(use_cases.close)
             app.state.stopping = False
             yield
 
+    drain = Drain()
     app = FastAPIOffline(
         title="gpo-serve",
         version=version("gpo-serve"),
@@ -48,12 +54,17 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         strict_content_type=False,
         swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
     )
-    for router in (m.router for m in (groups, predict, score, generate, operations)):
+    # Routes are tried one after the other: the busiest come first.
+    for router in (m.router for m in (predict, score, generate, groups, operations, metrics)):
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.state.drain = drain
     app.add_middleware(Head)
+    app.add_middleware(DrainGate, drain=drain)
     app.add_middleware(Edge, max_body_bytes=int(settings.max_body_mb * _MB))
+    app.state.telemetry = Telemetry()  # until the lifespan brings that of the parts
+    app.add_middleware(Observe)
     errors.install(app)
     describe(app)
     return app

@@ -12,13 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service import client_settings
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class SettingsError(ValueError):
@@ -97,6 +101,34 @@ class Settings(BaseSettings):
         256, ge=1, description="Bytes for cached context keys and values, in MB."
     )
     embedding_cache_mb: int = Field(64, ge=1, description="Bytes for cached text vectors, in MB.")
+    group_cache_mb: int = Field(
+        128, ge=0, description="Bytes for stored groups with their context vectors, in MB."
+    )
+    result_cache_mb: int = Field(
+        0,
+        ge=0,
+        description="Bytes for answers of /predict that are given again while nothing that they "
+        "depend on has changed, in MB; 0: none. Without effect with GPO_PRIOR=llm or both.",
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of the embedder and the scorer; 0: half of the cores, which "
+        "leaves the others to the API and the generator.",
+    )
+    batch_size: int = Field(
+        256,
+        ge=1,
+        description="Most texts that are embedded at a time, or units of 16 options that are "
+        "scored, over all requests that wait.",
+    )
+    batch_window_ms: float = Field(
+        0.0,
+        ge=0,
+        le=1_000,
+        description="Under load, the most that a batch waits for as many requests as the last "
+        "one had. A request that comes alone never waits.",
+    )
     max_options: int = Field(64, ge=2, description="Most options of a question.")
     max_preferences: int = Field(2_000, ge=1, le=10_000, description="Most preferences of a group.")
     max_context_tokens: int = Field(
@@ -120,6 +152,24 @@ class Settings(BaseSettings):
     max_timeout_s: float = Field(
         600.0, gt=0, description="Longest timeout_s of one /generate, in seconds."
     )
+    request_timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="Longest one /predict or /score may take, in seconds; then it is stopped and "
+        "answered 504. /generate has its own timeout_s.",
+    )
+    drain_s: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds that running requests have to finish after SIGTERM or SIGINT; what "
+        "runs longer is stopped and answered 503. A second signal ends them at once.",
+    )
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds that the service goes on listening after the signal although nothing "
+        "runs, so that a load balancer sees /readyz fail and sends nothing any more.",
+    )
     consensus_weight: Annotated[float, Field(ge=0)] | Literal["fitted"] = Field(
         0.0,
         description="Weight of the candidates' consensus in selection_score; fitted: the one that "
@@ -127,6 +177,35 @@ class Settings(BaseSettings):
     )
     system_prompt: str | None = Field(
         None, description="The operator's system prompt, put first in every conversation."
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field(
+            "info",
+            description="Least level of the service's log records: debug | info | warning | error. "
+            "The records of requests are info. Libraries are heard from warnings on.",
+        )
+    )
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = Field(
+        "auto",
+        description="json | console | auto: console where standard error is a terminal, else json.",
+    )
+    log_texts: bool = Field(
+        False,
+        description="Write prompts and completions into the log, for finding faults "
+        "(GPO_LOG_LEVEL=debug). Otherwise no text of a request is logged.",
+    )
+    traces_url: str | None = Field(
+        None,
+        repr=False,
+        description="OTLP/HTTP address of a trace collector, such as http://localhost:4318; "
+        "none: no traces. Needs the extra traces.",
+    )
+    traces_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the requests that are traced, where a client has not decided it "
+        "(GPO_TRACES_URL).",
     )
 
     @model_validator(mode="after")
@@ -146,10 +225,21 @@ class Settings(BaseSettings):
                 f"GPO_MAX_N ({self.max_n}) must not be above "
                 f"GPO_MAX_CANDIDATES_IN_FLIGHT ({self.max_candidates_in_flight})"
             )
+        if self.drain_delay_s > self.drain_s:
+            raise ValueError(
+                f"GPO_DRAIN_DELAY_S ({self.drain_delay_s:g}) must not be above "
+                f"GPO_DRAIN_S ({self.drain_s:g}), which bounds the whole time to stop"
+            )
         if not self.store_url.startswith(
             ("sqlite:///", "redis://", "rediss://", "unix://", "redis+sentinel://")
         ):
             raise ValueError("GPO_STORE_URL must start with sqlite:/// or redis://")
+        if self.log_texts and self.log_level != "debug":
+            raise ValueError(
+                f"GPO_LOG_TEXTS writes at level debug, but GPO_LOG_LEVEL is {self.log_level!r}"
+            )
+        if self.traces_url and not self.traces_url.startswith(("http://", "https://")):
+            raise ValueError("GPO_TRACES_URL must start with http:// or https://")
         return self
 
     @cached_property

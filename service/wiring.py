@@ -5,12 +5,17 @@ Adapters are imported when they are opened, so that the command line stays quick
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
+from service.adapters.generators.counted import CountedLanguageModel
+from service.adapters.stores.counted import StoreCounts, counted
 from service.api.deps import About, UseCases
+from service.api.telemetry.parts import Cache, ScoringCounts, Sources
+from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
 from service.core.contexts import Contexts, embedder_label
@@ -20,9 +25,12 @@ from service.core.health import Readiness
 from service.core.limits import Limits
 from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
+from service.core.results import Results
 from service.core.score import Score
 from service.core.steer import Steer
-from service.settings import Settings
+from service.settings import Settings, SettingsError
+
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Parts:
     embedder: Embedder
     scorer: Scorer
     bank: Bank | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    counts: ScoringCounts = field(default_factory=ScoringCounts)
 
 
 @asynccontextmanager
@@ -47,13 +57,49 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     from service.adapters.stores.open import open_store
 
     async with AsyncExitStack() as stack:
+        telemetry = await stack.enter_async_context(_open_telemetry(settings))
         store = open_store(settings.store_url)
         stack.push_async_callback(store.close)
         embedder, scorer = open_scoring(settings)
         stack.push_async_callback(embedder.close)
         generator = open_generator(settings)
         stack.push_async_callback(generator.close)
-        yield Parts(store, generator, embedder, scorer, scorer.banks)
+        counts = ScoringCounts(
+            caches={
+                "embeddings": embedder.cache,
+                "contexts": scorer.cache,
+                "expectations": scorer.expected,
+            },
+            batches={
+                "jobs": scorer.worker.batch_jobs,
+                "texts": embedder.batch_texts,
+                "targets": scorer.batch_targets,
+            },
+            waiting=lambda: scorer.worker.waiting,
+        )
+        yield Parts(store, generator, embedder, scorer, scorer.banks, telemetry, counts)
+
+
+@asynccontextmanager
+async def _open_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
+    """What watches requests; spans that wait are sent at the end. Raises SettingsError."""
+    if settings.traces_url is None:
+        yield Telemetry()
+        return
+    try:
+        from service.api.telemetry.traces import Traces
+    except ImportError as exc:
+        raise SettingsError(
+            f"GPO_TRACES_URL needs OpenTelemetry ({exc.name} is missing): "
+            "pip install 'gpo-serve[traces]'"
+        ) from exc
+    traces = Traces(
+        settings.traces_url, sample=settings.traces_sample, version=version("gpo-serve")
+    )
+    try:
+        yield Telemetry(traces=traces)
+    finally:
+        await asyncio.to_thread(traces.close)
 
 
 def build_readiness(parts: Parts) -> Readiness:
@@ -81,23 +127,46 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         list=settings.max_list,
         text_chars=settings.max_text_chars,
         timeout_s=settings.max_timeout_s,
+        request_timeout_s=settings.request_timeout_s,
     )
-    contexts = Contexts(parts.store, parts.embedder, limits)
+    store_counts = StoreCounts()
+    store = counted(parts.store, store_counts)
+    generator = CountedLanguageModel(parts.generator, log_texts=settings.log_texts)
+    contexts = Contexts(store, parts.embedder, limits, cache_bytes=settings.group_cache_mb * _MB)
     scorer = parts.scorer
     if parts.bank is not None:
-        own = OwnGroups(
-            parts.store, contexts, parts.bank, most_preferences=settings.bank_preferences
-        )
+        own = OwnGroups(store, contexts, parts.bank, most_preferences=settings.bank_preferences)
         scorer = BankedScorer(scorer, own)
     admission = Admission(settings.max_candidates_in_flight)
-    guesses = _guesses(settings, parts.generator, scorer, admission)
+    guesses = _guesses(settings, generator, scorer, admission)
+    readiness = build_readiness(parts)
+    about = _about(parts)
+    results = _results(settings, store)
+    caches: dict[str, Cache] = {**parts.counts.caches, "groups": contexts.cache}
+    if results is not None:
+        caches["results"] = results.cache
+    parts.telemetry.metrics.sources = Sources(
+        about,
+        admission,
+        lambda: readiness.last,
+        generator,
+        store_counts,
+        replace(parts.counts, caches=caches),
+    )
     return UseCases(
-        groups=Groups(parts.store, parts.embedder, limits),
-        predict=Predict(contexts, parts.embedder, scorer, limits, guesses=guesses),
+        groups=Groups(store, parts.embedder, limits),
+        predict=Predict(
+            contexts,
+            parts.embedder,
+            scorer,
+            limits,
+            guesses=guesses,
+            results=results,
+        ),
         score=Score(contexts, parts.embedder, scorer, limits),
         steer=Steer(
             contexts=contexts,
-            generator=parts.generator,
+            generator=generator,
             embedder=parts.embedder,
             scorer=scorer,
             admission=admission,
@@ -109,15 +178,28 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
                 else settings.consensus_weight
             ),
         ),
-        readiness=build_readiness(parts),
+        readiness=readiness,
         limits=limits,
-        about=lambda: About(
-            version=version("gpo-serve"),
-            generator=parts.generator.model,
-            scorer=parts.scorer.model,
-            embedder=embedder_label(parts.embedder.identity),
-        ),
+        about=about,
+        close=contexts.close,
     )
+
+
+def _about(parts: Parts) -> Callable[[], About]:
+    return lambda: About(
+        version=version("gpo-serve"),
+        generator=parts.generator.model,
+        scorer=parts.scorer.model,
+        embedder=embedder_label(parts.embedder.identity),
+    )
+
+
+def _results(settings: Settings, store: GroupStore) -> Results | None:
+    """The cache of predictions, where there is to be one."""
+    if not settings.result_cache_mb or settings.prior != "bank":
+        return None
+    state = store.tag if settings.uses_own_groups else None
+    return Results(settings.result_cache_mb * _MB, state=state)
 
 
 def _guesses(

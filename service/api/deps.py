@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from starlette.types import Receive
 
+from service.api.drain import Drain
 from service.api.refusals import ClientGone
 from service.core.domain import DEFAULT_TENANT
+from service.core.errors import DeadlineExceeded
 from service.core.groups import Groups
 from service.core.health import Readiness
 from service.core.limits import Limits
@@ -43,20 +45,44 @@ class UseCases:
     readiness: Readiness
     limits: Limits
     about: Callable[[], About]
+    close: Callable[[], Awaitable[None]]
 
 
-def _use_cases(request: Request) -> UseCases:
+# Coroutines, though they wait for nothing: FastAPI hands plain functions to a thread.
+async def _use_cases(request: Request) -> UseCases:
     found = request.app.state.use_cases
     assert isinstance(found, UseCases)
     return found
 
 
-def _tenant() -> str:
+async def _draining(request: Request) -> bool:
+    drain = request.app.state.drain
+    assert isinstance(drain, Drain)
+    return drain.begun
+
+
+async def _tenant() -> str:
     return DEFAULT_TENANT
 
 
 Services = Annotated[UseCases, Depends(_use_cases)]
 Tenant = Annotated[str, Depends(_tenant)]
+Draining = Annotated[bool, Depends(_draining)]
+
+
+async def in_time(request: Request, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
+    """What `while_connected` gives, within the seconds that the service allows a request.
+
+    Raises ClientGone, DeadlineExceeded.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await while_connected(request, work)
+    except TimeoutError as exc:
+        if not limit.expired():
+            raise
+        raise DeadlineExceeded(f"No answer within {seconds:g} s (GPO_REQUEST_TIMEOUT_S).") from exc
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -64,7 +90,17 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     The body must have been read: from then on the client's next message is its leaving.
     """
-    return await until_gone(request.receive, asyncio.ensure_future(work))
+    task = asyncio.current_task()
+    assert task is not None
+    watch = _Watch(request, task)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if watch.client_left and not task.uncancel():
+            raise ClientGone from None
+        raise
+    finally:
+        watch.stop()
 
 
 async def until_gone(receive: Receive, task: asyncio.Future[T]) -> T:
@@ -80,6 +116,32 @@ async def until_gone(receive: Receive, task: asyncio.Future[T]) -> T:
         for pending in (task, gone):
             pending.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
+
+
+class _Watch:
+    """Cancels a task when the client of its request leaves; answers within `AFTER_S` need none."""
+
+    AFTER_S = 0.01
+
+    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
+        self.client_left = False
+        self._request = request
+        self._task = task
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._start)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    def _start(self) -> None:
+        self._watcher = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        await _disconnect(self._request.receive)
+        self.client_left = True
+        self._task.cancel()
 
 
 async def _disconnect(receive: Receive) -> None:

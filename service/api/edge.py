@@ -1,4 +1,4 @@
-"""The outermost layer of a request, pure ASGI: request id, body limit, last resort for faults.
+"""The edge of the application, pure ASGI: body limit, last resort for faults.
 
 Knows nothing of routes. It sits inside Starlette's own error layer and leaves it nothing to do.
 """
@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api import drain
 from service.api.errors import FAULT
 from service.api.problems import problem_response
 from service.api.refusals import ClientGone, Refusal
 
-REQUEST_ID = "X-Request-Id"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_STOPPING = Refusal(
-    503, "overloaded", "The service is shutting down.", headers={"Retry-After": "1"}
-)
 _LOG = logging.getLogger("service.api")
 
 
 class Edge:
-    """Wraps the application; every response leaves with a request id."""
+    """Wraps the application; whatever happens inside, a client gets an answer."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
         self._app = app
@@ -37,33 +32,28 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id = _request_id(headers.get(REQUEST_ID))
-        scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
-        async def send_with_id(message: Message) -> None:
+        async def noting_send(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            started = True
             await send(message)
 
-        declared = headers.get("content-length", "")
+        declared = Headers(scope=scope).get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self._max_body_bytes:
-            await _answer(self._too_large(), scope, receive, send_with_id)
+            await _answer(self._too_large(), scope, receive, send)
             return
         try:
-            await self._app(scope, self._limited(receive), send_with_id)
-        except ClientGone:
-            _LOG.info("client left", extra={"request_id": request_id, "path": scope["path"]})
+            await self._app(scope, self._limited(receive), noting_send)
+        except (ClientGone, ClientDisconnect):
+            pass  # Observe tells of it: there is no response
         except asyncio.CancelledError:
             if not scope["app"].state.stopping:
                 raise
             if not started:
-                await _answer(_STOPPING, scope, receive, send_with_id)
+                await drain.refusal(scope)(scope, receive, send)
         except Exception:
-            _LOG.exception("request %s failed", request_id)
+            _LOG.exception("request %s failed", scope["state"]["request_id"])
             if started:
                 raise
             failed = problem_response(
@@ -72,7 +62,7 @@ class Edge:
                 code="internal_error",
                 detail=FAULT,
             )
-            await failed(scope, receive, send_with_id)
+            await failed(scope, receive, send)
 
     def _limited(self, receive: Receive) -> Receive:
         """Stop reading as soon as the body is over the limit, also without a Content-Length."""
@@ -104,7 +94,3 @@ async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
         headers=refusal.headers,
     )
     await response(scope, receive, send)
-
-
-def _request_id(given: str | None) -> str:
-    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

@@ -30,7 +30,7 @@ _TABLE: Mapping[type[core.GpoServeError], tuple[int, str]] = {
     core.GeneratorRejected: (422, "generator_rejected"),
     core.UnknownModel: (502, "model_not_served"),
     core.GeneratorProtocolError: (502, "generator_protocol_error"),
-    core.ScorerFailed: (500, "scorer_failed"),
+    core.ScorerFailed: (502, "scorer_failed"),
     core.Overloaded: (503, "overloaded"),
     core.DeadlineExceeded: (504, "deadline_exceeded"),
     core.GpoServeError: (500, "internal_error"),
@@ -50,6 +50,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
+def code_of(kind: type[core.GpoServeError]) -> str:
+    """The code by which clients know an error."""
+    return next(_TABLE[base] for base in kind.__mro__ if base in _TABLE)[1]
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses for these statuses."""
     return {status: {"description": _DESCRIPTIONS[status], "model": Problem} for status in statuses}
@@ -64,7 +69,7 @@ _DESCRIPTIONS = {
     415: "The body is not said to be JSON.",
     422: "A field is wrong; `errors` names it.",
     500: "The service failed.",
-    502: "The generator failed.",
+    502: "The generator or the scorer failed.",
     503: "Full, or a part is down; see Retry-After.",
     504: "The time is up.",
 }

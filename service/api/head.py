@@ -22,4 +22,8 @@ class Head:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, send_without_content)
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self._app(as_get, receive, send_without_content)
+        finally:
+            scope["route"] = as_get.get("route")

@@ -70,6 +70,8 @@ def problem_response(
 ) -> Response:
     """The response for an error; clips whatever could be long."""
     path = scope.get("path", "")
+    if exchange := scope.get("state", {}).get("exchange"):
+        exchange.code = code
     body: dict[str, Any] = {
         "type": f"urn:gpo-serve:error:{code}",
         "title": code.replace("_", " ").capitalize(),

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from service.api import drain
 from service.api.deps import until_gone, while_connected
 from service.api.errors import problem_of
 
@@ -80,6 +81,12 @@ class _EventStream(EventSourceResponse):
         sending = asyncio.ensure_future(self._send(send))
         try:
             await until_gone(receive, sending)
+        except asyncio.CancelledError:
+            if not self._request.app.state.stopping:
+                raise
+            # until_gone has stopped the sending; a stream that has begun ends with the reason.
+            end = _error(drain.refusal(scope))
+            await send({"type": "http.response.body", "body": end, "more_body": False})
         finally:
             await _stop(sending, self._work)
 
@@ -111,7 +118,11 @@ class _EventStream(EventSourceResponse):
         problem = problem_of(self._request, error)
         if problem.status_code == 500:
             _LOG.error("a streamed request failed", exc_info=error)
-        return event("error", bytes(problem.body).decode())
+        return _error(problem)
+
+
+def _error(problem: Response) -> bytes:
+    return event("error", bytes(problem.body).decode())
 
 
 async def _stop(*tasks: asyncio.Future[Any]) -> None:

@@ -82,6 +82,8 @@ def _check_media_type(request: Request) -> None:
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise _unsupported("The body must not be compressed.")
     given = request.headers.get("content-type")
+    if given == "application/json":
+        return
     if given is None:
         if "origin" in request.headers:
             raise _unsupported("Send the body with Content-Type: application/json.")

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from service.core.byte_lru import ByteLRU
 from service.core.domain import (
     Context,
     ContextItem,
@@ -35,6 +36,10 @@ from service.core.texts import check_fits, place_preferences
 _LOG = logging.getLogger(__name__)
 # Up to this many preferences an answer is prepared faster than it is handed to a thread.
 _FEW = 100
+_KEEPING_AT_ONCE = 64
+# What Python's objects take beside texts and vectors.
+_ENTRY_BYTES = 1_000
+_PREFERENCE_BYTES = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,18 @@ class GroupContext:
     context: Context
 
 
+def _key(tenant: str, group_id: str, stamp: str) -> str:
+    return f"{tenant}\0{group_id}\0{stamp}"
+
+
+def _nbytes(group: GroupContext) -> int:
+    """About how much memory a group takes."""
+    items, preferences = group.context.items, group.preferences
+    vectors = sum(item.vectors.nbytes for item in items)
+    texts = sum(len(p.prompt) + sum(map(len, p.responses)) for p in preferences)
+    return vectors + texts + _ENTRY_BYTES + _PREFERENCE_BYTES * len(preferences)
+
+
 def embedder_label(identity: EmbedderIdentity) -> str:
     """The embedder as a stored group names it."""
     return f"{identity.id}@{identity.digest[:12]}"
@@ -96,18 +113,32 @@ def embedder_label(identity: EmbedderIdentity) -> str:
 class Contexts:
     """Gives each group of a request its context, embedding what is not cached yet."""
 
-    def __init__(self, store: GroupStore, embedder: Embedder, limits: Limits) -> None:
+    def __init__(
+        self, store: GroupStore, embedder: Embedder, limits: Limits, *, cache_bytes: int = 0
+    ) -> None:
+        self.cache: ByteLRU[GroupContext] = ByteLRU(cache_bytes)
         self._store = store
         self._embedder = embedder
         self._limits = limits
+        self._keeping: dict[str, tuple[asyncio.Task[None], FloatArray]] = {}
         self._locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
+
+    async def close(self) -> None:
+        """Wait until what is being cached is in the store."""
+        await asyncio.gather(*(task for task, _ in self._keeping.values()))
 
     async def load(self, tenant: str, target: Target) -> list[GroupContext]:
         """The groups of `target`, in its order. Raises GroupNotFound, InvalidInput."""
         if target.preferences is not None:
             return [await self._inline(tenant, target.preferences)]
-        groups = await asyncio.gather(*(self._store.get(tenant, i) for i in target.group_ids))
-        return [await self.of(tenant, group) for group in groups]
+        stamps = await self._store.stamps(tenant, target.group_ids)
+        keys = [_key(tenant, *named) for named in zip(target.group_ids, stamps, strict=True)]
+        found = {i: self.cache.get(key) for i, key in zip(target.group_ids, keys, strict=True)}
+        missing = [i for i, known in found.items() if known is None]
+        for group in await asyncio.gather(*(self._store.get(tenant, i) for i in missing)):
+            found[group.id] = known = await self.of(tenant, group)
+            self.cache.put(_key(tenant, group.id, group.stamp), known, _nbytes(known))
+        return [known for known in found.values() if known is not None]
 
     async def _inline(self, tenant: str, preferences: tuple[Preference, ...]) -> GroupContext:
         check_size(preferences, at="/preferences", limits=self._limits)
@@ -130,6 +161,8 @@ class Contexts:
         shape = (group.context_tokens, identity.dim)
         if not group.preferences:
             return np.zeros((0, identity.dim), dtype=np.float32)
+        if under_way := self._keeping.get(_key(tenant, group.id, group.stamp)):
+            return under_way[1]
         cached = await self._store.get_vectors(tenant, group.id, group.version, identity.digest)
         if cached is not None and cached.shape == shape:
             return cached
@@ -138,12 +171,28 @@ class Contexts:
             # Written under another embedder, which may have read longer texts than this one.
             pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
         vectors = await self._embed(pairs)
-        try:
-            await self._store.put_vectors(tenant, group.id, group.version, identity.digest, vectors)
-        except StoreUnavailable as exc:
-            # They are only cached there; this request has what it needs.
-            _LOG.warning("the vectors of group %r are not cached: %s", group.id, exc)
+        self._keep(tenant, group, vectors)
         return vectors
+
+    def _keep(self, tenant: str, group: Group, vectors: FloatArray) -> None:
+        """Cache vectors in the store behind the answer's back: a durable write takes as long.
+
+        With too many of them under way these are left out, and made again when they are needed.
+        """
+        if len(self._keeping) >= _KEEPING_AT_ONCE:
+            return
+        key = _key(tenant, group.id, group.stamp)
+        task = asyncio.create_task(self._put(tenant, group, vectors))
+        self._keeping[key] = task, vectors
+        task.add_done_callback(lambda _: self._keeping.pop(key, None))
+
+    async def _put(self, tenant: str, group: Group, vectors: FloatArray) -> None:
+        digest = self._embedder.identity.digest
+        try:
+            await self._store.put_vectors(tenant, group.id, group.version, digest, vectors)
+        except StoreUnavailable as exc:
+            # They are only cached there; the request had what it needed.
+            _LOG.warning("the vectors of group %r are not cached: %s", group.id, exc)
 
     async def _embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         if not pairs:

@@ -147,6 +147,11 @@ class Group:
     updated_at: datetime
 
     @property
+    def stamp(self) -> str:
+        """Names this version, also among those that a restored backup undid."""
+        return f"{self.version}@{self.updated_at.isoformat(timespec='microseconds')}"
+
+    @property
     def preference_count(self) -> int:
         """Number of preferences."""
         return len(self.preferences)

@@ -14,7 +14,7 @@ GpoServeError
 │   ├── UnknownModel            the generator does not serve this model
 │   └── GeneratorProtocolError  an answer that cannot be understood
 ├── ScorerFailed            embedding or scoring failed
-├── Overloaded              no place free, or draining: carries seconds to wait
+├── Overloaded              no place free: carries seconds to wait
 └── DeadlineExceeded        the request's time is up; its work was stopped
 """
 
@@ -106,7 +106,7 @@ class ScorerFailed(GpoServeError):
 
 
 class Overloaded(GpoServeError):
-    """No place is free, or the service is draining."""
+    """No place is free."""
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)

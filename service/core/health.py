@@ -18,18 +18,20 @@ class Component:
 
 
 class Readiness:
-    """Asks every part at once, none for longer than `timeout_s`."""
+    """Asks every part at once, none for longer than `timeout_s`; `last` is what they said last."""
 
     def __init__(
         self, checks: Mapping[str, Callable[[], Awaitable[None]]], *, timeout_s: float = 3.0
     ) -> None:
         self._checks = dict(checks)
         self._timeout_s = timeout_s
+        self.last: dict[str, Component] = {}
 
     async def run(self) -> dict[str, Component]:
         """The parts by name."""
         found = await asyncio.gather(*(self._ask(check) for check in self._checks.values()))
-        return dict(zip(self._checks, found, strict=True))
+        self.last = dict(zip(self._checks, found, strict=True))
+        return self.last
 
     async def _ask(self, check: Callable[[], Awaitable[None]]) -> Component:
         try:

@@ -20,3 +20,4 @@ class Limits:
     list: int = 1_000
     text_chars: int = 32_000
     timeout_s: float = 600.0
+    request_timeout_s: float = 120.0

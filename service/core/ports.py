@@ -89,6 +89,14 @@ class GroupStore(Protocol):
     async def get(self, tenant: str, group_id: str) -> Group:
         """The newest version. Raises GroupNotFound."""
 
+    async def stamps(self, tenant: str, group_ids: Sequence[str]) -> list[str]:
+        """`Group.stamp` of the newest version of each group. Raises GroupNotFound.
+
+        Every write gives a group another stamp, one that it never had: equal stamps mean equal
+        groups, also after a backup was restored. Much cheaper than `get`; not older than what was
+        acknowledged before the call.
+        """
+
     async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
         """The group that this key created before, if any. Raises IdempotencyConflict."""
 

@@ -17,18 +17,9 @@ from service.core.faults import Faults
 from service.core.guesses import Guesses
 from service.core.limits import Limits
 from service.core.ports import Embedder, Scorer
-from service.core.texts import PlacedPair, check_fits, check_options, place_question
+from service.core.results import OptionShare, Results, Shares
+from service.core.texts import check_fits, check_options, place_question
 from service.core.timing import Stopwatch
-
-
-@dataclass(frozen=True, slots=True)
-class OptionShare:
-    """One option's predicted share with its 90 % interval; low <= share <= high in [0, 1]."""
-
-    share: float
-    std: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +59,91 @@ class Predict:
         limits: Limits,
         *,
         guesses: Guesses | None = None,
+        results: Results | None = None,
     ) -> None:
-        """`guesses`: a language model's, for questions that no bank knows."""
+        """`guesses`: a language model's, for questions that no bank knows.
+
+        `results`: what was predicted before; not together with guesses, which may change.
+        """
         self._contexts = contexts
         self._embedder = embedder
         self._scorer = scorer
         self._limits = limits
         self._guesses = guesses
+        self._results = results
 
     async def run(
         self, tenant: str, target: Target, questions: Sequence[Question], *, at: Sequence[str]
     ) -> Predictions:
         """Predict every question for every group; `at` holds a pointer for each question."""
         watch = Stopwatch.current()
+        with watch.running():
+            return await self._run(tenant, target, questions, at, watch)
+
+    async def _run(
+        self,
+        tenant: str,
+        target: Target,
+        questions: Sequence[Question],
+        at: Sequence[str],
+        watch: Stopwatch,
+    ) -> Predictions:
         # 1. Refuse what cannot be answered before anything is computed.
         self._check(questions, at)
-        placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
-        flat = [pair for pairs in placed for pair in pairs]
-        await check_fits(flat, self._embedder, self._limits)
+        if self._results is None:
+            await self._check_fit(questions, at)
         # 2. The groups and their contexts.
         with watch.stage("context"):
             groups = await self._contexts.load(tenant, target)
-        # 3. Vectors of the options, one (k, D) for each question.
+        # 3. What was answered before, or the module's answer.
+        if self._results is None:
+            rows = await self._ask(groups, questions, at)
+        else:
+            rows = await self._recall(self._results, tenant, groups, questions, at)
+        return Predictions(
+            model=self._scorer.model,
+            predictions=tuple(
+                PredictedQuestion(group, question, shares)
+                for group, row in zip(groups, rows, strict=True)
+                for question, shares in zip(questions, row, strict=True)
+            ),
+            context_tokens=sum(len(i.values) for g in groups for i in g.context.items),
+            embedded_texts=sum(len(q.options) for q in questions),
+            timings=watch.timings(),
+        )
+
+    async def _recall(
+        self,
+        results: Results,
+        tenant: str,
+        groups: Sequence[GroupContext],
+        questions: Sequence[Question],
+        at: Sequence[str],
+    ) -> list[list[Shares]]:
+        """From the results; questions that are new to one of the groups are asked for all."""
+        state = await results.state(tenant)
+        rows = [[results.get(state, g.context, q) for q in questions] for g in groups]
+        new = [i for i, column in enumerate(zip(*rows, strict=True)) if None in column]
+        if new:
+            asked, places = [questions[i] for i in new], [at[i] for i in new]
+            await self._check_fit(asked, places)
+            answers = await self._ask(groups, asked, places)
+            # An answer that was made while groups changed may be that of either state.
+            keep = state == await results.state(tenant)
+            for group, row, answered in zip(groups, rows, answers, strict=True):
+                for i, shares in zip(new, answered, strict=True):
+                    row[i] = shares
+                    if keep:
+                        results.put(state, group.context, questions[i], shares)
+        return [[shares for shares in row if shares is not None] for row in rows]
+
+    async def _ask(
+        self, groups: Sequence[GroupContext], questions: Sequence[Question], at: Sequence[str]
+    ) -> list[list[Shares]]:
+        """The module's answers: (group, question)."""
+        watch = Stopwatch.current()
         with watch.stage("embed"):
-            vectors = await self._vectors(flat, [len(pairs) for pairs in placed])
-        # 4. The module, then shares and intervals that hold together.
+            vectors = await self._vectors(questions)
         contexts, guesses = [g.context for g in groups], None
         if self._guesses is not None:
             with watch.stage("prior"):
@@ -100,18 +151,7 @@ class Predict:
                 guesses = await self._guesses.of_questions(contexts, questions, vectors, at=at)
         with watch.stage("score"):
             results = await self._scorer.predict(contexts, vectors, guesses=guesses)
-            predictions = tuple(
-                PredictedQuestion(group, question, _shares(result))
-                for group, row in zip(groups, results, strict=True)
-                for question, result in zip(questions, row, strict=True)
-            )
-        return Predictions(
-            model=self._scorer.model,
-            predictions=predictions,
-            context_tokens=sum(len(i.values) for g in groups for i in g.context.items),
-            embedded_texts=len(flat),
-            timings=watch.timings(),
-        )
+            return [[_shares(result) for result in row] for row in results]
 
     def _check(self, questions: Sequence[Question], at: Sequence[str]) -> None:
         faults = Faults()
@@ -122,9 +162,15 @@ class Predict:
             )
         faults.check()
 
-    async def _vectors(self, flat: Sequence[PlacedPair], sizes: list[int]) -> list[FloatArray]:
-        vectors = await embed_finite(self._embedder, [(p.prompt, p.response) for p in flat])
-        return np.split(vectors, np.cumsum(sizes)[:-1])
+    async def _check_fit(self, questions: Sequence[Question], at: Sequence[str]) -> None:
+        placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
+        await check_fits([p for pairs in placed for p in pairs], self._embedder, self._limits)
+
+    async def _vectors(self, questions: Sequence[Question]) -> list[FloatArray]:
+        """Vectors of the options, one (k, D) for each question."""
+        pairs = [(q.question, option) for q in questions for option in q.options]
+        vectors = await embed_finite(self._embedder, pairs)
+        return np.split(vectors, np.cumsum([len(q.options) for q in questions])[:-1])
 
 
 def _shares(prediction: Prediction) -> tuple[OptionShare, ...]:

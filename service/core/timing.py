@@ -24,11 +24,12 @@ class Stage:
 
 
 class Stopwatch:
-    """The stages of one request; those of one name may come again and may overlap."""
+    """The stages of one request, which may come again and overlap, and counts of what was done."""
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
         self.stages: list[Stage] = []
+        self.counts: dict[str, int] = {}
 
     @classmethod
     def current(cls) -> Self:
@@ -54,16 +55,29 @@ class Stopwatch:
         finally:
             self.stages.append(Stage(name, start, time.perf_counter()))
 
-    def timings(self) -> dict[str, float]:
-        """Milliseconds as `<stage>_ms`, and `total_ms` since the start.
+    def count(self, name: str, by: int = 1) -> None:
+        """Note how much was done, beside when."""
+        self.counts[name] = self.counts.get(name, 0) + by
+
+    def seconds(self) -> dict[str, float]:
+        """How long each stage ran, in the order in which they first ended.
 
         While two runs of one stage overlap, the time counts once; two stages that overlap both
         count it, so that the stages may sum to more than the total.
         """
+        runs: dict[str, list[Stage]] = {}
+        for stage in self.stages:
+            runs.setdefault(stage.name, []).append(stage)
+        return {
+            name: _covered(found) if len(found) > 1 else found[0].end - found[0].start
+            for name, found in runs.items()
+        }
+
+    def timings(self) -> dict[str, float]:
+        """Milliseconds of each stage as `<stage>_ms`, and `total_ms` since the start."""
         total = time.perf_counter() - self.started
-        names = dict.fromkeys(stage.name for stage in self.stages)
-        spans = {name: _covered([s for s in self.stages if s.name == name]) for name in names}
-        return {f"{name}_ms": round(s * 1e3, 3) for name, s in {**spans, "total": total}.items()}
+        spans = {**self.seconds(), "total": total}
+        return {f"{name}_ms": round(s * 1e3, 3) for name, s in spans.items()}
 
 
 def _covered(stages: list[Stage]) -> float:

@@ -153,6 +153,18 @@ FAULTS = {
         GeneratorProtocolError,
         "cannot be used",
     ),
+    "finish_reason is a list": (
+        Reply(body={"choices": [{"text": "x", "finish_reason": ["stop"]}]}),
+        GeneratorProtocolError,
+        "cannot be used",
+    ),
+    "half a surrogate": (chat("\ud800"), GeneratorProtocolError, "not Unicode"),
+    "deeply nested": (Reply(text="[" * 100_000), GeneratorProtocolError, "not JSON"),
+    "500 and deeply nested": (
+        Reply(status=500, text="[" * 100_000),
+        GeneratorUnavailable,
+        "500",
+    ),
     "choice is text": (Reply(body={"choices": ["yes"]}), GeneratorProtocolError, "no completion"),
     "filtered": (chat("x", finish="content_filter"), GeneratorProtocolError, "content_filter"),
     "aborted": (chat("x", finish="abort"), GeneratorProtocolError, "abort"),
@@ -180,7 +192,9 @@ async def test_each_fault_has_its_error(fault: str) -> None:
     assert isinstance(caught.value, GeneratorError)
 
 
-@pytest.mark.parametrize("listing", [Reply(text="[]"), Reply(body={"data": [3]}), Reply(text="")])
+@pytest.mark.parametrize(
+    "listing", [Reply(text="[]"), Reply(body={"data": [3]}), Reply(text=""), models("\ud800")]
+)
 async def test_a_model_list_that_makes_no_sense(listing: Reply) -> None:
     async with fake_server(yes, listing=listing) as fake, client(fake.url) as generator:
         with pytest.raises(GeneratorProtocolError):

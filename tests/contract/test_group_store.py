@@ -576,3 +576,55 @@ async def test_a_cancelled_write_is_whole_or_absent(store: GroupStore) -> None:
     assert kept[::2] == [n - 1 for n in kept[1::2]]
     assert len(kept) == len(set(kept))
     assert group.version == 1 + len(kept) // 2
+
+
+# --- stamps
+
+
+async def test_a_stamp_is_that_of_the_newest_version(store: GroupStore) -> None:
+    made = [await create(store, name) for name in ("a", "b", "c")]
+    assert await store.stamps(T, ["c", "a", "b"]) == [made[i].stamp for i in (2, 0, 1)]
+    assert await store.stamps(T, []) == []
+
+
+async def test_every_write_gives_a_stamp_that_was_never_there(store: GroupStore) -> None:
+    group = await create(store, "a")
+    seen = {group.stamp}
+    grown = await store.append(T, "a", [SHARE], max_preferences=10)
+    replaced, _ = await store.put(T, "a", PLAIN, embedder=E)
+    await store.delete(T, "a")
+    again = await create(store, "a")
+    for version in (grown, replaced, again):
+        assert version.stamp not in seen
+        seen.add(version.stamp)
+    assert await store.stamps(T, ["a"]) == [again.stamp]
+
+
+async def test_a_group_that_is_not_there_has_no_stamp(store: GroupStore) -> None:
+    await create(store, "a")
+    for ids in (["b"], ["a", "b"]):
+        with pytest.raises(GroupNotFound):
+            await store.stamps(T, ids)
+    with pytest.raises(GroupNotFound):
+        await store.stamps("other", ["a"])
+
+
+async def test_a_write_of_one_replica_shows_in_the_stamps_of_another_at_once(
+    open_another: Callable[..., GroupStore],
+) -> None:
+    writer, reader = open_another(), open_another()
+    await create(writer, "a")
+    for _ in range(20):
+        group, _ = await writer.put(T, "a", PLAIN, embedder=E)
+        assert await reader.stamps(T, ["a"]) == [group.stamp]
+        assert await asyncio.gather(*(reader.stamps(T, ["a"]) for _ in range(5))) == (
+            [[group.stamp]] * 5
+        )
+
+
+async def test_a_closed_store_has_no_stamps(open_another: Callable[..., GroupStore]) -> None:
+    store = open_another()
+    await create(store, "a")
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.stamps(T, ["a"])

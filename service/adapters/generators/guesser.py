@@ -15,8 +15,8 @@ import numpy as np
 
 from models.llm_prior import flat, listings, ranks, shares_of, worded
 from service.adapters.generators.together import together
-from service.adapters.scoring.byte_lru import ByteLRU
 from service.core.admission import Admission
+from service.core.byte_lru import ByteLRU
 from service.core.domain import ChatPrompt, FloatArray, Guess, Message
 from service.core.ports import OptionScorer
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from service.core.request_context import TRACE_HEADERS
+
 WIDTH = 16
 """Calls that share one pool."""
 
@@ -45,7 +47,8 @@ class Lanes:
         cancellation in the middle of httpx's cleanup would leave its connection open.
         """
         lane = self._free_lane()
-        call = asyncio.ensure_future(lane.client.request(method, url, json=json))
+        trace = TRACE_HEADERS.get()
+        call = asyncio.ensure_future(lane.client.request(method, url, json=json, headers=trace))
         lane.calls.add(call)
         call.add_done_callback(lane.calls.discard)
         try:

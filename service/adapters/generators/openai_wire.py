@@ -68,10 +68,11 @@ def read_completion(payload: object) -> Completion:
         reason = choice["finish_reason"]
     except (KeyError, IndexError, TypeError) as exc:
         raise GeneratorProtocolError("The generator's answer holds no completion.") from exc
-    if not isinstance(text, str | None) or reason not in _FINISH:
+    if not isinstance(text, str | None) or not isinstance(reason, str) or reason not in _FINISH:
         raise GeneratorProtocolError(
             f"The generator's answer cannot be used: finish_reason is {str(reason)[:40]!r}."
         )
+    _require_unicode(text or "")
     usage = _usage(payload)
     return Completion(
         text=text or "",
@@ -96,14 +97,24 @@ def read_models(payload: object) -> tuple[tuple[str, ...], bool]:
         vllm = any(entry.get("owned_by") == "vllm" for entry in entries)
     except (KeyError, TypeError, AttributeError) as exc:
         raise GeneratorProtocolError("The generator's list of models cannot be read.") from exc
+    _require_unicode("".join(ids))
     return ids, vllm
+
+
+def _require_unicode(text: str) -> None:
+    """JSON may escape half a surrogate pair, which nothing after this could encode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise GeneratorProtocolError("The generator's answer is not Unicode text.") from exc
 
 
 def parse_json(response: httpx.Response) -> object:
     """The body as JSON. Raises GeneratorProtocolError."""
     try:
         return response.json()
-    except ValueError as exc:
+    # Lists in lists end the parser's recursion before they end the text.
+    except (ValueError, RecursionError) as exc:
         raise GeneratorProtocolError("The generator's answer is not JSON.") from exc
 
 
@@ -129,6 +140,6 @@ def _message(response: httpx.Response) -> str:
         payload = response.json()
         error = payload.get("error", payload)
         text = error.get("message", "") if isinstance(error, dict) else str(error)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         text = response.text
     return str(text).strip()[:MESSAGE_CHARS] or response.reason_phrase

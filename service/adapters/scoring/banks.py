@@ -14,8 +14,8 @@ from models.batches import Item
 from models.batches import Kind as ItemKind
 from models.own_bank import OwnBank, OwnPrior
 from models.prior import Prior
-from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
+from service.core.byte_lru import ByteLRU
 from service.core.domain import Context
 
 PRIOR_BYTES = 32_000_000

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.embedders import Embedder, EmbedderError, text_key
-from service.adapters.scoring.byte_lru import ByteLRU
 from service.adapters.scoring.worker import Worker
+from service.core.byte_lru import ByteLRU
 from service.core.domain import EmbedderIdentity, FloatArray
 from service.core.errors import ScorerFailed
+from service.core.tally import SIZES, Tally
 
 CHUNK = 64
 ENTRY_OVERHEAD = 300
+# Counting the tokens of a question takes longer than all else of a request that is cached.
+OVERSIZED_BYTES = 4_000_000
+OVERSIZED_ENTRY = 250
 _Texts = dict[str, str]
 _Vectors = dict[str, FloatArray]
 
@@ -29,6 +33,8 @@ class CachingEmbedder:
         self._model = model
         self._worker = worker
         self.cache: ByteLRU[FloatArray] = ByteLRU(cache_bytes)
+        self.batch_texts = Tally(SIZES)
+        self._oversized: ByteLRU[bool] = ByteLRU(OVERSIZED_BYTES)
 
     @property
     def identity(self) -> EmbedderIdentity:
@@ -38,7 +44,15 @@ class CachingEmbedder:
 
     def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """For each (prompt, response): are both together longer than the embedder reads?"""
-        return self._model.oversized(pairs)
+        keys = [text_key(f"{len(prompt)} {prompt}{response}") for prompt, response in pairs]
+        found = [self._oversized.get(key) for key in keys]
+        new = [i for i, flag in enumerate(found) if flag is None]
+        if new:
+            flags = self._model.oversized([pairs[i] for i in new])
+            for i, flag in zip(new, flags, strict=True):
+                found[i] = flag
+                self._oversized.put(keys[i], flag, OVERSIZED_ENTRY)
+        return [bool(flag) for flag in found]
 
     def clip(self, prompt: str, response: str) -> tuple[str, str, bool]:
         """The prompt's last 96 and the response's first 152 tokens, and whether text was cut."""
@@ -58,7 +72,9 @@ class CachingEmbedder:
             vector = self.cache.get(key)
             if vector is not None:
                 found[key] = vector
+        # Texts of like length share a chunk, or padding would take half of the time.
         missing = [key for key in wanted if key not in found]
+        missing.sort(key=lambda key: len(wanted[key]))
         for start in range(0, len(missing), CHUNK):
             chunk = {key: wanted[key] for key in missing[start : start + CHUNK]}
             vectors = await self._worker.run(self._embed_batch, chunk, cost=len(chunk))
@@ -87,6 +103,7 @@ class CachingEmbedder:
                 found[key] = vector
         missing = [key for key in wanted if key not in found]
         if missing:
+            self.batch_texts.add(len(missing))
             try:
                 vectors = self._model.embed_texts([wanted[key] for key in missing])
             except EmbedderError as exc:

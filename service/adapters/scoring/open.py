@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+
+import torch
+from threadpoolctl import threadpool_limits
+
 from models.checkpoint import Card, CheckpointError
 from models.devices import find_device
 from models.embedders import Embedder, EmbedderError, load_embedder
@@ -35,7 +41,11 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
     check_fit(module.card, model, settings)
     check_bank(module.card, settings)
     pools = None if settings.prior == "bank" else _pools(module.card, settings)
-    worker = Worker()
+    worker = Worker(
+        max_batch=settings.batch_size,
+        window_s=settings.batch_window_ms / 1e3,
+        prepare=partial(_use_threads, settings.threads or default_threads()),
+    )
     base = module.prior if settings.bank in ("released", "both") else EvenPrior()
     scorer = ModuleScorer(
         module,
@@ -49,6 +59,21 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
         CachingEmbedder(model, worker, cache_bytes=settings.embedding_cache_mb * MB),
         scorer,
     )
+
+
+def default_threads() -> int:
+    """Half of the cores.
+
+    On two cores a second thread made batches of the scorer slower by half: each of its many
+    small operations waits for both threads, and one of them has requests to read.
+    """
+    return max((os.cpu_count() or 1) // 2, 1)
+
+
+def _use_threads(count: int) -> None:
+    """In the worker's thread; torch's number is of the thread, that of numpy's BLAS of all."""
+    torch.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")
 
 
 def check_bank(card: Card, settings: Settings) -> None:

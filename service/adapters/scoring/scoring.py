@@ -6,29 +6,27 @@ Owns the cache of keys and values and the conversion of types; knows no network.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import numpy as np
-
+from models.batches import Expectation
 from models.batches import Kind as ItemKind
-from models.llm_prior import vectors_key
 from models.networks import Encoded
-from models.own_bank import OwnPrior
 from models.prior import Prior
-from models.scorer import ContextTooLargeError, GPOScorer
+from models.scorer import Asked, ContextTooLargeError, GPOScorer
 from service.adapters.scoring.banks import TenantBanks, items_of
-from service.adapters.scoring.byte_lru import ByteLRU
+from service.adapters.scoring.expectations import RememberedPrior
 from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.worker import Worker
+from service.core.byte_lru import ByteLRU
 from service.core.domain import Context, FloatArray, Guess, Prediction, Scores
 from service.core.errors import FieldError, InputTooLarge
+from service.core.tally import SIZES, Tally
 
 R = TypeVar("R")
 CHUNK_TOKENS = 4096
-KNOWN_BYTES = 4_000_000
-KNOWN_ENTRY = 400
+EXPECTED_BYTES = 32_000_000
 TOKENS_PER_COST = 16
 
 
@@ -46,18 +44,17 @@ class _Ready:
     """An encoded context, and what is expected for its group before any guess."""
 
     encoded: Encoded
-    base: Prior
+    base: RememberedPrior
 
     @property
     def nbytes(self) -> int:
-        own = self.base.nbytes if isinstance(self.base, OwnPrior) else 0
-        return self.encoded.nbytes + own
+        return self.encoded.nbytes + self.base.nbytes
 
 
 class ModuleScorer:
     """Predicts and scores in the worker's thread.
 
-    Targets are independent of each other, so requests on the same contexts run as one.
+    Targets are independent of each other, so requests that wait together run as one.
     """
 
     def __init__(
@@ -75,12 +72,13 @@ class ModuleScorer:
         `pools` says how guesses enter them; needed only where guesses come.
         """
         self._module = module
-        self._worker = worker
-        self._prior = prior or module.prior
+        self._worker = self.worker = worker
+        self.expected: ByteLRU[Expectation] = ByteLRU(EXPECTED_BYTES)
+        self._prior = RememberedPrior(prior or module.prior, self.expected)
         self._pools = pools or Pools()
         self.banks = banks
         self.cache: ByteLRU[_Ready] = ByteLRU(cache_bytes)
-        self._known: ByteLRU[bool] = ByteLRU(KNOWN_BYTES)
+        self.batch_targets = Tally(SIZES)
 
     @property
     def model(self) -> str:
@@ -141,38 +139,35 @@ class ModuleScorer:
         """In the worker's thread: whether each expectation stands on a population."""
         found = []
         for contexts, questions in jobs:
-            bases = dict(self._base(context) for context in contexts)
-            each = [self._supported(name, base, questions) for name, base in bases.items()]
-            found.append([all(flags) for flags in zip(*each, strict=True)])
+            asked = [(ItemKind.SHARE, vectors) for vectors in questions]
+            # Contexts that are told apart by their own items alone have one prior.
+            bases = {self._base_key(context): context for context in contexts}
+            each = [self._base(context).expect(asked) for context in bases.values()]
+            found.append([all(e.support > 0 for e in row) for row in zip(*each, strict=True)])
         return found
 
-    def _base(self, context: Context) -> tuple[str, Prior]:
-        """What is expected for this context's group before a guess; equal names, equal priors."""
-        if self.banks is None:
-            return "", self._prior
-        return self.banks.key(context), self.banks.prior(context)
+    def _base_key(self, context: Context) -> str:
+        return "" if self.banks is None else self.banks.key(context)
 
-    def _supported(self, name: str, base: Prior, questions: Sequence[FloatArray]) -> list[bool]:
-        keys = [name + vectors_key(vectors).hex() for vectors in questions]
-        flags = {key: self._known.get(key) for key in keys}
-        new = {k: v for k, v in zip(keys, questions, strict=True) if flags[k] is None}
-        expected = base.expect([(ItemKind.SHARE, vectors) for vectors in new.values()])
-        for key, expectation in zip(new, expected, strict=True):
-            flags[key] = expectation.support > 0
-            self._known.put(key, expectation.support > 0, KNOWN_ENTRY)
-        return [bool(flags[key]) for key in keys]
+    def _base(self, context: Context) -> RememberedPrior:
+        """What is expected for this context's group before a guess."""
+        if self.banks is None:
+            return self._prior
+        key = self.banks.key(context)
+        return RememberedPrior(self.banks.prior(context), self.expected, name=key)
 
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
         pairs = [p for job in jobs for p in zip(job.targets, job.guesses, strict=False)]
 
-        def run(ready: list[_Ready], questions: list[FloatArray]) -> list[list[Prediction]]:
+        def run(asked: list[Asked]) -> list[list[Prediction]]:
             # What several contexts share stays one prior, so that it is asked once.
-            pooled = {id(r.base): self._pools.over(r.base, pairs) for r in ready}
-            encoded, priors = [r.encoded for r in ready], [pooled[id(r.base)] for r in ready]
+            bases = {id(one.prior): one.prior for one in asked if one.prior is not None}
+            pooled = {key: self._pools.over(base, pairs) for key, base in bases.items()}
+            asked = [replace(one, prior=pooled[id(one.prior)]) for one in asked]
             return [
                 [Prediction(p.mean, p.std, p.low, p.high) for p in row]
-                for row in self._module.predict_many(encoded, questions, priors=priors)
+                for row in self._module.predict_each(asked)
             ]
 
         return self._merged(jobs, run)
@@ -180,59 +175,59 @@ class ModuleScorer:
     def _score_batch(self, jobs: list[_Job]) -> list[list[list[Scores]]]:
         """In the worker's thread: (job, context, 1)."""
 
-        def run(ready: list[_Ready], lists: list[FloatArray]) -> list[list[Scores]]:
-            ends = np.cumsum([len(vectors) for vectors in lists])[:-1]
-            encoded, together = [r.encoded for r in ready], np.concatenate(lists)
-            rows: list[list[Scores]] = []
-            priors = [r.base for r in ready]
-            for found in self._module.score_many(encoded, together, priors=priors):
-                arrays = (found.mean, found.std, found.low, found.high)
-                parts = [np.split(array, ends) for array in arrays]
-                rows.append([Scores(*part) for part in zip(*parts, strict=True)])
-            return rows
+        def run(asked: list[Asked]) -> list[list[Scores]]:
+            return [
+                [Scores(s.mean, s.std, s.low, s.high) for s in row]
+                for row in self._module.score_each(asked)
+            ]
 
         return self._merged(jobs, run)
 
     def _merged(
-        self,
-        jobs: list[_Job],
-        run: Callable[[list[_Ready], list[FloatArray]], list[list[R]]],
+        self, jobs: list[_Job], run: Callable[[list[Asked]], list[list[R]]]
     ) -> list[list[list[R]]]:
-        """Run the jobs that share their contexts as one; results in the order of the jobs."""
-        by_contexts: dict[tuple[str, ...], list[int]] = {}
-        for i, job in enumerate(jobs):
-            by_contexts.setdefault(tuple(map(self._key, job.contexts)), []).append(i)
-        results: list[list[list[R]]] = [[] for _ in jobs]
-        for members in by_contexts.values():
-            ready = [self._ready(context) for context in jobs[members[0]].contexts]
-            targets = [vectors for i in members for vectors in jobs[i].targets]
-            rows = run(ready, targets) if targets else [[] for _ in ready]
-            start = 0
-            for i in members:
-                stop = start + len(jobs[i].targets)
-                results[i] = [row[start:stop] for row in rows]
-                start = stop
-        return results
+        """Run the jobs as one, each context once; results in the order of the jobs."""
+        contexts: dict[str, Context] = {}
+        targets: dict[str, list[FloatArray]] = {}
+        places: list[list[tuple[str, slice]]] = []
+        for job in jobs:
+            mine = []
+            for context in job.contexts:
+                key = self._key(context)
+                contexts.setdefault(key, context)
+                asked = targets.setdefault(key, [])
+                mine.append((key, slice(len(asked), len(asked) + len(job.targets))))
+                asked.extend(job.targets)
+            places.append(mine)
+        self.batch_targets.add(sum(len(v) for asked in targets.values() for v in asked))
+        ready = self._all_ready(contexts)
+        rows = run([Asked(ready[key].encoded, v, ready[key].base) for key, v in targets.items()])
+        found = dict(zip(targets, rows, strict=True))
+        return [[found[key][place] for key, place in mine] for mine in places]
 
     def _key(self, context: Context) -> str:
         """Names what is expected of a context's group: by the bank and by guesses."""
-        return f"{self._bank_key(context)}:{context.guessed}"
+        return f"{self._base_key(context) or context.digest}:{context.guessed}"
 
-    def _bank_key(self, context: Context) -> str:
-        return context.digest if self.banks is None else self.banks.key(context)
-
-    def _ready(self, context: Context) -> _Ready:
-        key = self._key(context)
-        ready = self.cache.get(key)
-        if ready is None:
-            _, base = self._base(context)
-            prior = self._pools.over(base, [(item.vectors, item.guess) for item in context.items])
-            try:
-                ready = _Ready(self._module.encode_context(items_of(context), prior=prior), base)
-            except ContextTooLargeError as exc:
-                raise InputTooLarge([FieldError("", str(exc))]) from exc
+    def _all_ready(self, contexts: Mapping[str, Context]) -> dict[str, _Ready]:
+        """Every context encoded; those that are not kept are encoded together."""
+        found = {key: self.cache.get(key) for key in contexts}
+        new = [key for key, ready in found.items() if ready is None]
+        bases = [self._base(contexts[key]) for key in new]
+        try:
+            encoded = self._module.encode_contexts(
+                [items_of(contexts[key]) for key in new],
+                priors=[
+                    self._pools.over(base, [(i.vectors, i.guess) for i in contexts[key].items])
+                    for key, base in zip(new, bases, strict=True)
+                ],
+            )
+        except ContextTooLargeError as exc:
+            raise InputTooLarge([FieldError("", str(exc))]) from exc
+        for key, one, base in zip(new, encoded, bases, strict=True):
+            found[key] = ready = _Ready(one, base)
             self.cache.put(key, ready, ready.nbytes)
-        return ready
+        return {key: ready for key, ready in found.items() if ready is not None}
 
 
 def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from service.core.errors import GpoServeError, Overloaded, ScorerFailed
+from service.core.request_context import REQUEST_ID
+from service.core.tally import SIZES, Tally
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -29,21 +31,35 @@ class _Job:
     payload: Any
     cost: int
     done: Future[Any] = field(default_factory=Future)
+    request_id: str | None = field(default_factory=REQUEST_ID.get)
 
 
 class Worker:
     """Runs jobs in one thread. Jobs of one handler that wait together become one batch.
 
-    `max_jobs` bounds how many wait, `max_batch` the summed cost of one batch. There is no wait
-    for company: whatever queued up while the last batch ran goes together.
+    `max_jobs` bounds how many wait, `max_batch` the summed cost of one batch. Whatever queued up
+    while the last batch ran goes together; when that one held several jobs, `window_s` is the most
+    that the next one waits until it holds as many. A job that comes alone never waits.
     """
 
-    def __init__(self, *, max_jobs: int = 1024, max_batch: int = 256) -> None:
+    def __init__(
+        self,
+        *,
+        max_jobs: int = 1024,
+        max_batch: int = 256,
+        window_s: float = 0.0,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`prepare` runs in the thread before the first job."""
+        self._prepare = prepare
         self._max_jobs = max_jobs
         self._max_batch = max_batch
+        self._window_s = window_s
+        self._last_batch = 1
         self._queue: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self.batch_jobs = Tally(SIZES)
         self._death: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="gpo-scoring", daemon=True)
         self._thread.start()
@@ -100,7 +116,9 @@ class Worker:
 
     def _run(self) -> None:
         try:
+            self._prepare()
             while batch := self._next_batch():
+                self.batch_jobs.add(len(batch))
                 self._work(batch)
         except BaseException as exc:
             log.exception("the scoring worker died")
@@ -113,6 +131,8 @@ class Worker:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._queue or self._closing)
+                if self._window_s and self._last_batch > 1:
+                    self._wake.wait_for(self._is_company_there, self._window_s)
                 if self._closing:
                     return []
                 taken = self._take()
@@ -130,7 +150,11 @@ class Worker:
             else:
                 left.append(job)
         self._queue = left
+        self._last_batch = len(batch)
         return batch
+
+    def _is_company_there(self) -> bool:
+        return self._closing or len(self._queue) >= self._last_batch
 
     def _work(self, batch: list[_Job]) -> None:
         try:
@@ -139,7 +163,8 @@ class Worker:
             # The outermost handler of a job: whatever went wrong, the worker goes on.
             if len(batch) == 1:
                 if not isinstance(exc, GpoServeError):
-                    log.warning("a scoring job failed", exc_info=True)
+                    whose = {"request_id": batch[0].request_id}
+                    log.warning("a scoring job failed", exc_info=True, extra=whose)
                 batch[0].done.set_exception(_translated(exc))
                 return
             # One bad request must not fail the others that happened to wait beside it.

@@ -64,6 +64,11 @@ def new_tag() -> str:
     return uuid.uuid4().hex
 
 
+def stamp(version: int, updated_at: str) -> str:
+    """`Group.stamp` of a record."""
+    return f"{version}@{updated_at}"
+
+
 def _dumps(value: Any) -> str:
     # ASCII on purpose: NUL and lone surrogates survive every database this way.
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))

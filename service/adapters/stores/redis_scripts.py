@@ -109,6 +109,15 @@ end
 return found
 """
 
+# KEYS: group, for each id
+STAMPS = """
+local found = {}
+for at, key in ipairs(KEYS) do
+  found[at] = redis.call('HMGET', key, 'version', 'updated_at')
+end
+return found
+"""
+
 # KEYS: group, preferences, vectors, index, tag
 # ARGV: id, version to match or '', new tag
 # DEL comes first: a group can be deleted when memory is full.

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from service.adapters.stores import codec, redis_scripts, refusals
 from service.adapters.stores.cursors import decode_cursor, encode_cursor
 from service.adapters.stores.redis_connection import RedisConnection
+from service.adapters.stores.together import Together
 from service.core.domain import (
     FloatArray,
     Group,
@@ -44,6 +45,7 @@ class RedisStore:
     ) -> None:
         """Name the server; the first call connects. Raises StoreUnavailable for a wrong URL."""
         self._redis = RedisConnection(url, timeout_s=timeout_s)
+        self._stamps: Together[str, Sequence[bytes | None]] = Together(self._read_stamps)
         self._idempotency_ttl_ms = int(idempotency_ttl_s * 1000)
 
     async def create(
@@ -146,6 +148,12 @@ class RedisStore:
             return group
         raise GroupNotFound(group_id)
 
+    async def stamps(self, tenant: str, group_ids: Sequence[str]) -> list[str]:
+        """Names the newest version of each group; see the port."""
+        keys = [key for one in group_ids for key in _keys(tenant, one, "group")]
+        rows = await self._stamps.get(keys)
+        return [_stamp(group_id, *row) for group_id, row in zip(group_ids, rows, strict=True)]
+
     async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
         """The group that this key created before; see the port."""
         (key,) = _keys(tenant, idempotency.key, "idempotency")
@@ -226,7 +234,12 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._stamps.close()
         await self._redis.close()
+
+    async def _read_stamps(self, keys: Sequence[str]) -> Sequence[Sequence[bytes | None]]:
+        found: Sequence[Sequence[bytes | None]] = await self._redis.run(redis_scripts.STAMPS, keys)
+        return found
 
     async def _read(self, tenant: str, ids: Sequence[str]) -> tuple[Group, ...]:
         """Those of the groups that exist, each as of one instant."""
@@ -253,6 +266,12 @@ def _keys(tenant: str, name: str | None, *parts: str) -> list[str]:
 
 def _match(if_match: int | None) -> str:
     return "" if if_match is None else str(if_match)
+
+
+def _stamp(group_id: str, version: bytes | None, updated_at: bytes | None) -> str:
+    if version is None or updated_at is None:
+        raise GroupNotFound(group_id)
+    return codec.stamp(int(version), updated_at.decode())
 
 
 def _record(group_id: str, row: Sequence[Any]) -> codec.Record:

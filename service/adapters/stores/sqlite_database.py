@@ -86,13 +86,18 @@ _CONNECTION_STAYS_GOOD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
 class Database:
     """One SQLite file in WAL mode, usable from any thread and by several processes of one host."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float, open_now: bool = True) -> None:
+        """Without `open_now` the file must be there and is opened by the first transaction."""
         self._path = path.absolute()
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
         self._open: set[sqlite3.Connection] = set()
         self._lock = threading.Lock()
         self._closed = False
+        if open_now:
+            self._open_file()
+
+    def _open_file(self) -> None:
         _create_file(self._path)
         try:
             with self.read():

@@ -31,6 +31,18 @@ def require(conn: sqlite3.Connection, tenant: str, group_id: str) -> sqlite3.Row
     return row
 
 
+def stamps(conn: sqlite3.Connection, tenant: str, group_ids: Sequence[str]) -> list[str]:
+    """The stamp of each group. Raises GroupNotFound."""
+    statement = "SELECT version, updated_at FROM groups WHERE tenant = ? AND id = ?"
+    found = []
+    for group_id in group_ids:
+        row = conn.execute(statement, (tenant, group_id)).fetchone()
+        if row is None:
+            raise GroupNotFound(group_id)
+        found.append(codec.stamp(*row))
+    return found
+
+
 def check_match(group_id: str, if_match: int | None, row: sqlite3.Row | None) -> None:
     """Raise VersionMismatch unless the row is at `if_match`; None means any version."""
     actual = None if row is None else row["version"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Response
 
-from service.api.deps import Services
+from service.api.deps import Draining, Services
 from service.api.schemas.operations import ComponentOut, LiveOut, ReadyOut, VersionOut
 
 router = APIRouter(tags=["operations"])
@@ -17,21 +19,25 @@ async def livez() -> LiveOut:
 
 
 @router.get("/readyz", operation_id="readyz", responses={503: {"model": ReadyOut}})
-async def readyz(response: Response, services: Services) -> ReadyOut:
-    """Whether requests can be served, part by part."""
+async def readyz(response: Response, services: Services, draining: Draining) -> ReadyOut:
+    """Whether requests can be served, part by part; not while the service is shutting down."""
     found = await services.readiness.run()
-    ready = all(component.ok for component in found.values())
-    response.status_code = 200 if ready else 503
+    status: Literal["ready", "unavailable", "draining"] = "ready"
+    if draining:
+        status = "draining"
+    elif not all(component.ok for component in found.values()):
+        status = "unavailable"
+    response.status_code = 200 if status == "ready" else 503
     return ReadyOut(
-        status="ready" if ready else "unavailable",
+        status=status,
         components={name: ComponentOut(ok=c.ok, reason=c.reason) for name, c in found.items()},
     )
 
 
 @router.get("/health", operation_id="health", responses={503: {"model": ReadyOut}})
-async def health(response: Response, services: Services) -> ReadyOut:
+async def health(response: Response, services: Services, draining: Draining) -> ReadyOut:
     """The same as `/readyz`."""
-    return await readyz(response, services)
+    return await readyz(response, services, draining)
 
 
 @router.get("/version", operation_id="version")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Request, Response
 
-from service.api.deps import Services, Tenant, while_connected
+from service.api.deps import Services, Tenant, in_time
 from service.api.errors import documented
+from service.api.schemas.base import json_response
 from service.api.schemas.predict import PredictIn, PredictOut
 from service.api.strict_json import JsonRoute
 
@@ -17,14 +18,15 @@ router = APIRouter(tags=["predict"], route_class=JsonRoute)
 @router.post(
     "/predict",
     operation_id="predict",
-    response_model_exclude_unset=True,
+    response_model=PredictOut,
     responses=documented(400, 404, 413, 415, 422, 500, 502, 503, 504),
 )
 async def predict(
     request: Request, services: Services, tenant: Tenant, body: Annotated[PredictIn, Body()]
-) -> PredictOut:
+) -> Response:
     """The distribution of a group's answers over the options of a question."""
     target = body.target(services.limits)
     questions, at = body.to_questions()
     work = services.predict.run(tenant, target, questions, at=at)
-    return PredictOut.of(await while_connected(request, work))
+    limit_s = services.limits.request_timeout_s
+    return json_response(PredictOut.of(await in_time(request, work, seconds=limit_s)))

@@ -23,7 +23,7 @@ class ComponentOut(ResponseModel):
 class ReadyOut(ResponseModel):
     """Whether requests can be served, and what is down."""
 
-    status: Literal["ready", "unavailable"]
+    status: Literal["ready", "unavailable", "draining"]
     components: dict[str, ComponentOut]
 
 

@@ -34,6 +34,7 @@ def status_of(*arguments: str) -> object:
         ([], {"GPO_PORT": "many"}, 2, "GPO_PORT"),
         ([], {"GPO_GENERATOR": "vllm-http"}, 2, "GPO_GENERATOR_URL"),
         ([], {"GPO_MAX_N": "500"}, 2, "GPO_MAX_CANDIDATES_IN_FLIGHT"),
+        ([], {"GPO_DRAIN_S": "5", "GPO_DRAIN_DELAY_S": "6"}, 2, "GPO_DRAIN_DELAY_S (6)"),
         ([], {"GPO_CHECKPOINT": "nowhere"}, 2, "GPO_CHECKPOINT"),
         ([], {"GPO_STORE_URL": "sqlite:////nowhere/at/all.db"}, 1, "gpo: "),
         ([], {"GPO_STORE_URL": "postgres://x"}, 2, "GPO_STORE_URL"),

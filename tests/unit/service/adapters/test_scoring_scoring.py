@@ -16,7 +16,7 @@ from models.batches import Kind as ItemKind
 from models.llm_prior import Fit, Pool
 from models.prior import Prior
 from models.published import EvenPrior
-from models.scorer import ContextTooLargeError
+from models.scorer import Asked, ContextTooLargeError
 from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.scoring import CHUNK_TOKENS, ModuleScorer
 from service.adapters.scoring.worker import Worker
@@ -48,13 +48,18 @@ class SumModule:
 
     def __init__(self) -> None:
         self.encoded: list[list[Item]] = []
-        self.calls: list[tuple[int, int]] = []
+        self.calls: list[list[int]] = []  # what each context of a pass is asked
         self.expected: list[list[float]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
 
-    def encode_context(self, items: Sequence[Item], *, prior: Prior) -> Encoded:
+    def encode_contexts(
+        self, contexts: Sequence[Sequence[Item]], *, priors: Sequence[Prior]
+    ) -> list[Encoded]:
+        return [self._encode(items, prior) for items, prior in zip(contexts, priors, strict=True)]
+
+    def _encode(self, items: Sequence[Item], prior: Prior) -> Encoded:
         self.entered.set()
         assert self.gate.wait(30)
         self.encoded.append(list(items))
@@ -63,25 +68,18 @@ class SumModule:
             raise ContextTooLargeError("at most 3 fit")
         return Encoded(float(sum(item.values.sum() for item in items)))
 
-    def predict_many(
-        self,
-        contexts: Sequence[Encoded],
-        questions: Sequence[np.ndarray],
-        *,
-        priors: Sequence[Prior],
-    ) -> list[list[Answer]]:
-        for prior in priors:
-            self._expect(questions, prior)
-        self.calls.append((len(contexts), len(questions)))
-        return [[self._answer(c, q) for q in questions] for c in contexts]
+    def predict_each(self, asked: Sequence[Asked]) -> list[list[Answer]]:
+        for one in asked:
+            assert one.prior is not None
+            self._expect(one.targets, one.prior)
+        self.calls.append([len(one.targets) for one in asked])
+        return [[self._answer(one.context, v) for v in one.targets] for one in asked]
 
-    def score_many(
-        self, contexts: Sequence[Encoded], responses: np.ndarray, *, priors: Sequence[Prior]
-    ) -> list[Answer]:
-        self.calls.append((len(contexts), len(responses)))
-        if np.isnan(responses).any():
+    def score_each(self, asked: Sequence[Asked]) -> list[list[Answer]]:
+        self.calls.append([sum(map(len, one.targets)) for one in asked])
+        if any(np.isnan(v).any() for one in asked for v in one.targets):
             raise ValueError("NaN")
-        return [self._answer(context, responses) for context in contexts]
+        return [[self._answer(one.context, v) for v in one.targets] for one in asked]
 
     def _expect(self, questions: Sequence[np.ndarray], prior: Prior) -> None:
         found = prior.expect([(ItemKind.SHARE, vectors) for vectors in questions])
@@ -235,7 +233,7 @@ async def test_encoded_contexts_are_bounded_in_bytes(module: SumModule) -> None:
     await scorer.close()
 
 
-async def test_requests_on_the_same_contexts_run_as_one(
+async def test_requests_that_wait_together_run_as_one(
     scorer: ModuleScorer, module: SumModule
 ) -> None:
     first = await held(scorer, module)
@@ -251,7 +249,7 @@ async def test_requests_on_the_same_contexts_run_as_one(
             np.testing.assert_allclose(found.distribution, vectors.sum(1) + 1, rtol=1e-6)
     await first
     assert len((await other)[0]) == 1
-    assert sorted(module.calls) == [(1, 1), (1, 1), (1, 3)]
+    assert sorted(module.calls) == [[1], [3, 1]]
 
 
 async def test_merged_scores_are_split_where_they_belong(
@@ -267,7 +265,7 @@ async def test_merged_scores_are_split_where_they_belong(
         one, two = await task
         np.testing.assert_allclose(one.score, responses.sum(1) + 1, rtol=1e-6)
         np.testing.assert_allclose(two.high, responses.sum(1) + 8, rtol=1e-6)
-    assert module.calls[1:] == [(2, 7)]
+    assert module.calls[1:] == [[7, 7]]
 
 
 async def test_a_large_request_runs_in_chunks(scorer: ModuleScorer, module: SumModule) -> None:
@@ -275,7 +273,7 @@ async def test_a_large_request_runs_in_chunks(scorer: ModuleScorer, module: SumM
     (row,) = await scorer.predict([A], questions)
     assert len(row) == 70
     np.testing.assert_allclose(row[69].distribution, questions[69].sum(1) + 1, rtol=1e-5)
-    assert module.calls == [(1, CHUNK_TOKENS // 64), (1, 70 - CHUNK_TOKENS // 64)]
+    assert module.calls == [[CHUNK_TOKENS // 64], [70 - CHUNK_TOKENS // 64]]
 
 
 async def test_a_failure_is_a_domain_error_and_hits_only_its_request(

@@ -11,6 +11,7 @@ import pytest
 
 from service.adapters.scoring.worker import Worker
 from service.core.errors import Overloaded, ScorerFailed
+from service.core.request_context import REQUEST_ID
 
 
 class Doubler:
@@ -188,3 +189,60 @@ async def test_closing_finishes_the_batch_and_fails_the_rest(doubler: Doubler) -
     with pytest.raises(ScorerFailed, match="closed"):
         worker.check()
     worker.close()
+
+
+async def test_the_sizes_of_batches_are_counted(worker: Worker, doubler: Doubler) -> None:
+    first = await hold(worker, doubler)
+    tasks = await start(worker, doubler, 1, 2, 3)
+    doubler.gate.set()
+    await asyncio.gather(first, *tasks)
+    assert (worker.batch_jobs.sum, worker.batch_jobs.cumulative()[-1]) == (4, 2)
+
+
+async def test_a_failed_job_is_logged_with_the_id_of_its_request(
+    worker: Worker, doubler: Doubler, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = REQUEST_ID.set("r-3")
+    with pytest.raises(ScorerFailed):
+        await worker.run(doubler, -1)
+    REQUEST_ID.reset(token)
+    assert [vars(record)["request_id"] for record in caplog.records] == ["r-3"]
+
+
+async def test_under_load_a_batch_waits_until_it_is_as_large_as_the_last(doubler: Doubler) -> None:
+    worker = Worker(max_jobs=8, max_batch=3, window_s=60.0)
+    first = await hold(worker, doubler)
+    together = await start(worker, doubler, 1, 2)
+    doubler.gate.set()
+    await asyncio.gather(first, *together)
+    assert doubler.batches == [[0], [1, 2]]
+    (early,) = await start(worker, doubler, 3)
+    assert not early.done()
+    late = asyncio.create_task(worker.run(doubler, 4))
+    assert await asyncio.gather(early, late) == [6, 8]
+    assert doubler.batches[-1] == [3, 4]
+    await asyncio.to_thread(worker.close)
+
+
+async def test_a_batch_waits_no_longer_than_its_window(doubler: Doubler) -> None:
+    worker = Worker(max_jobs=8, max_batch=3, window_s=0.01)
+    first = await hold(worker, doubler)
+    together = await start(worker, doubler, 1, 2)
+    doubler.gate.set()
+    await asyncio.gather(first, *together)
+    assert await worker.run(doubler, 3) == 6
+    await asyncio.to_thread(worker.close)
+
+
+async def test_a_job_that_comes_alone_never_waits(doubler: Doubler) -> None:
+    worker = Worker(window_s=3600.0)
+    assert [await worker.run(doubler, n) for n in (1, 2)] == [2, 4]
+    await asyncio.to_thread(worker.close)
+
+
+async def test_the_thread_is_prepared_before_its_first_job(doubler: Doubler) -> None:
+    prepared: list[int] = []
+    worker = Worker(prepare=lambda: prepared.append(threading.get_ident()))
+    await worker.run(doubler, 1)
+    assert set(prepared) == doubler.threads
+    await asyncio.to_thread(worker.close)

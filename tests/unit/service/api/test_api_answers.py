@@ -89,13 +89,13 @@ async def test_nan_of_the_module_is_no_answer(bench: Bench) -> None:
         ("/generate", {"preferences": [], "prompt": "p"}),
     ]:
         response = await bench.client.post(path, json=body)
-        assert (response.status_code, response.json()["code"]) == (500, "scorer_failed")
+        assert (response.status_code, response.json()["code"]) == (502, "scorer_failed")
 
 
 async def test_nan_of_the_embedder_never_reaches_the_module(bench: Bench) -> None:
     bench.embedder.fault = lambda vectors: vectors * math.nan
     response = await bench.client.post("/predict", json={"preferences": [RATING], **QUESTION})
-    assert (response.status_code, response.json()["code"]) == (500, "scorer_failed")
+    assert (response.status_code, response.json()["code"]) == (502, "scorer_failed")
     assert bench.scorer.contexts == []
 
 
@@ -255,7 +255,7 @@ async def test_what_the_generator_refuses_names_the_prompt(bench: Bench) -> None
 
 async def test_a_deadline_stops_the_work(bench: Bench) -> None:
     bench.generator.hang = lambda seed: True
-    request = {"preferences": [], "prompt": "Why?", "n": 2, "seed": 1, "timeout_s": 0.05}
+    request = {"preferences": [], "prompt": "Why?", "n": 2, "seed": 1, "timeout_s": 0.5}
     response = await bench.client.post("/generate", json=request)
     assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
     assert sorted(bench.generator.cancelled) == [1, 2]

@@ -31,7 +31,7 @@ async def test_every_operation_is_named_tagged_and_described(bench: Bench) -> No
     assert sorted(names) == sorted(set(names))
     assert set(names) == {
         "append_preferences", "create_group", "delete_group", "generate", "get_group", "health",
-        "list_groups", "livez", "predict", "put_group", "readyz", "score", "version",
+        "list_groups", "livez", "metrics", "predict", "put_group", "readyz", "score", "version",
     }  # fmt: skip
     for operation in operations:
         assert operation["tags"]

@@ -171,7 +171,7 @@ async def test_a_fault_of_the_service_hides_its_cause(
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (errors.ScorerFailed("broken"), 500, "scorer_failed"),
+        (errors.ScorerFailed("broken"), 502, "scorer_failed"),
         (errors.Overloaded("full", retry_after_s=7), 503, "overloaded"),
         (errors.StoreUnavailable("gone"), 503, "store_unavailable"),
         (errors.DeadlineExceeded("late"), 504, "deadline_exceeded"),
@@ -256,7 +256,7 @@ async def test_what_a_stopping_server_cancels_is_answered(bench: Bench, stopping
     running.cancel()
     if stopping:
         response = await running
-        assert is_problem(response, 503, "overloaded")
+        assert is_problem(response, 503, "draining")
         assert response.headers["Retry-After"] == "1"
     else:
         with pytest.raises(asyncio.CancelledError):

@@ -84,7 +84,9 @@ async def test_inline_preferences_cannot_be_told_from_stored_ones(store: SqliteS
 async def test_vectors_are_embedded_once_and_kept_exactly(store: SqliteStore) -> None:
     embedder = FakeEmbedder()
     await keep(store, embedder, *ALL)
-    first = await only(Contexts(store, embedder, Limits()), stored_target())
+    contexts = Contexts(store, embedder, Limits())
+    first = await only(contexts, stored_target())
+    await contexts.close()
     again = await only(Contexts(store, embedder, Limits()), stored_target())
     assert len(embedder.embedded) == 5
     for ours, theirs in zip(first.context.items, again.context.items, strict=True):
@@ -106,9 +108,13 @@ async def test_another_embedder_embeds_again_and_clips_what_it_cannot_read(
     old = FakeEmbedder(digest="f" * 32)
     long = RatingPreference("Say.", " ".join(["word"] * 90), 0.5)
     await keep(store, old, long)
-    await only(Contexts(store, old, Limits()), stored_target())
+    before = Contexts(store, old, Limits())
+    await only(before, stored_target())
+    await before.close()
     new = FakeEmbedder()
-    found = await only(Contexts(store, new, Limits()), stored_target())
+    contexts = Contexts(store, new, Limits())
+    found = await only(contexts, stored_target())
+    await contexts.close()
     assert new.embedded == [("Say.", " ".join(["word"] * 20))]
     assert found.context.items[0].vectors.shape == (1, DIM)
     await only(Contexts(store, new, Limits()), stored_target())
@@ -130,9 +136,40 @@ async def test_vectors_that_cannot_be_kept_are_used_all_the_same(
     await keep(store, embedder, *ALL)
     contexts = Contexts(store, embedder, Limits())
     found = await only(contexts, stored_target())
+    await contexts.close()
     assert len(found.context.items) == len(ALL)
     assert "town" in caplog.text
     assert "The disk is full." in caplog.text
+    await store.close()
+
+
+class SlowStore(SqliteStore):
+    """Keeps vectors when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.may_write = asyncio.Event()
+
+    async def put_vectors(self, *args: Any) -> None:
+        await self.may_write.wait()
+        await super().put_vectors(*args)
+
+
+async def test_an_answer_does_not_wait_until_its_vectors_are_kept(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    store = SlowStore(tmp_path / "slow.db")
+    await keep(store, embedder, *ALL)
+    contexts = Contexts(store, embedder, Limits())
+    async with asyncio.timeout(10):
+        first = await only(contexts, stored_target())
+        again = await only(contexts, stored_target())
+    assert len(embedder.embedded) == 5
+    assert again.context.digest == first.context.digest
+    store.may_write.set()
+    await contexts.close()
+    kept = await store.get_vectors(TENANT, "town", 1, embedder.identity.digest)
+    assert kept is not None
+    assert kept.shape == (5, DIM)
     await store.close()
 
 

@@ -335,12 +335,6 @@ async def test_what_does_not_fit_is_refused_at_once(rig: Rig) -> None:
     running.pop().cancel()
 
 
-async def test_draining_refuses_everything(rig: Rig) -> None:
-    rig.admission.drain()
-    with pytest.raises(Overloaded):
-        await rig.run(n=1)
-
-
 async def test_steering_speaks_to_the_generator_alone(rig: Rig) -> None:
     steer = rig.steer(system_prompt="Be kind.")
     await rig.run(steer, steering=Steering.PREFERENCES, n=1)

@@ -41,3 +41,11 @@ async def test_tasks_of_a_request_share_its_stopwatch() -> None:
     with watch.running():
         assert await asyncio.create_task(work()) is watch
     assert Stopwatch.current() is not watch
+
+
+def test_counts_add_up_and_are_no_stages() -> None:
+    watch = Stopwatch()
+    watch.count("drawn")
+    watch.count("drawn", 2)
+    assert watch.counts == {"drawn": 3}
+    assert watch.seconds() == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.adapters.scoring.byte_lru import ByteLRU
+from service.core.byte_lru import ByteLRU
 
 
 def test_the_least_recently_used_goes_first() -> None:
