@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from service.api.schemas.base import RequestModel, ResponseModel, Text, Texts
 from service.api.schemas.target import TargetIn
 from service.core.candidates import Candidate
-from service.core.domain import Message, SamplingParams
+from service.core.domain import ChatPrompt, Message, SamplingParams
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.steer import Choice, GenerateRequest, Generation
@@ -84,7 +84,7 @@ class GenerateIn(TargetIn):
             messages = tuple(Message(m.role, m.content) for m in self.messages or ())
         return GenerateRequest(
             target=self.target(limits),
-            messages=messages,
+            prompt=ChatPrompt(messages),
             prompt_at="/messages" if self.prompt is None else "/prompt",
             n=self.n,
             params=SamplingParams(
