@@ -14,7 +14,7 @@ from service.api import errors
 from service.api.documentation import DESCRIPTION, describe
 from service.api.edge import Edge
 from service.api.head import Head
-from service.api.routes import generate, groups, operations, predict, score
+from service.api.routes import generate, groups, openai, operations, predict, rerank, score
 from service.settings import Settings
 from service.wiring import Parts, build_use_cases, open_parts
 
@@ -51,6 +51,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     for router in (m.router for m in (groups, predict, score, generate, operations)):
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
+    app.include_router(openai.router, prefix="/v1")
+    app.include_router(rerank.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_middleware(Head)
     app.add_middleware(Edge, max_body_bytes=int(settings.max_body_mb * _MB))

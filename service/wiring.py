@@ -13,6 +13,7 @@ from importlib.metadata import version
 from service.api.deps import About, UseCases
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
+from service.core.complete import Complete
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
 from service.core.guesses import Guesses
@@ -21,6 +22,7 @@ from service.core.limits import Limits
 from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
 from service.core.score import Score
+from service.core.served import ServedModel
 from service.core.steer import Steer
 from service.settings import Settings
 
@@ -109,8 +111,16 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
                 else settings.consensus_weight
             ),
         ),
+        complete=Complete(
+            generator=parts.generator,
+            admission=admission,
+            limits=limits,
+            system_prompt=settings.system_prompt,
+        ),
+        served=ServedModel(parts.generator),
         readiness=build_readiness(parts),
         limits=limits,
+        best_of=settings.best_of,
         about=lambda: About(
             version=version("gpo-serve"),
             generator=parts.generator.model,

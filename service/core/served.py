@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
-from service.core.errors import ModelNotFound
+from service.core.errors import GeneratorUnavailable, ModelNotFound
 from service.core.ports import Generator
 
 SEPARATOR = "@"
 """Stands between a model and a group; ids of groups cannot hold it."""
+
+CHECK_S = 5.0
+"""How long the generator has to name its model."""
 
 
 class ServedModel:
@@ -22,7 +26,11 @@ class ServedModel:
 
     async def name(self) -> str:
         """The name, asked anew. Raises GeneratorUnavailable, UnknownModel."""
-        await self._generator.check()
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await self._generator.check()
+        except TimeoutError as exc:
+            raise GeneratorUnavailable("The generator does not say which model it serves.") from exc
         return self._generator.model
 
     async def group_of(self, model: str) -> str | None:
