@@ -45,7 +45,7 @@ async def test_what_does_not_change_the_answer_is_ignored(bench: Bench) -> None:
     ("field", "value"),
     [
         ("tools", [{"type": "function"}]), ("tool_choice", "required"), ("logprobs", True),
-        ("logprobs", 0), ("top_logprobs", 2), ("frequency_penalty", 0.5), 
+        ("logprobs", 0), ("top_logprobs", 2), ("frequency_penalty", 0.5),
         ("presence_penalty", True),
         ("logit_bias", {"1": 2}), ("response_format", {"type": "json_object"}),
         ("reasoning_effort", "low"), ("modalities", ["audio"]), ("top_k", 5), ("n", 9), ("n", 0),
