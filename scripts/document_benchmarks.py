@@ -116,10 +116,22 @@ def soak(result: Row) -> Iterator[tuple[str, dict[str, str], Sequence[Row]]]:
         yield f"On {row['store']}, by status:", counts, row["counts"]
 
 
+def predict(result: Row) -> Iterator[tuple[str, dict[str, str], Sequence[Row]]]:
+    """Warm beside the empty route, cold beside the embedder."""
+    columns = {"store": "store", "server": "server", "requests/s": "requests_s"}
+    columns |= {"p50 ms": "p50_ms", "p95 ms": "p95_ms", "CPU ms": "cpu_ms"}
+    columns |= {"of the empty route": "to_empty"}
+    yield "Warm texts; `cached` has a result cache:", columns, result["warm"]
+    columns = {"questions in a request": "questions_in_request"}
+    columns |= {"service, texts/s": "service_texts_s", "embedder, texts/s": "embedder_texts_s"}
+    yield "Cold texts:", columns | {"of the embedder": "ratio"}, result["cold"]
+
+
 TABLES: dict[str, Callable[[Row], Iterator[tuple[str, dict[str, str], Sequence[Row]]]]] = {
     "scoring": scoring,
     "overhead": overhead,
     "soak": soak,
+    "predict": predict,
 }
 
 

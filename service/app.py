@@ -16,7 +16,16 @@ from service.api.drain import Drain, DrainGate
 from service.api.edge import Edge
 from service.api.head import Head
 from service.api.observe import Observe
-from service.api.routes import generate, groups, metrics, operations, predict, score
+from service.api.routes import (
+    generate,
+    groups,
+    metrics,
+    openai,
+    operations,
+    predict,
+    rerank,
+    score,
+)
 from service.api.telemetry.telemetry import Telemetry
 from service.settings import Settings
 from service.wiring import Parts, build_use_cases, open_parts
@@ -58,6 +67,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     for router in (m.router for m in (predict, score, generate, groups, operations, metrics)):
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
+    app.include_router(openai.router, prefix="/v1")
+    app.include_router(rerank.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.state.drain = drain
     app.add_middleware(Head)

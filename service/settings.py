@@ -142,6 +142,12 @@ class Settings(BaseSettings):
     max_responses: int = Field(1_000, ge=1, description="Most responses in one /score.")
     max_groups: int = Field(64, ge=1, description="Most group_ids in one request.")
     max_n: int = Field(64, ge=1, description="Most candidates in one /generate.")
+    best_of: int = Field(
+        8,
+        ge=1,
+        description="Candidates that /v1/chat/completions and /v1/completions draw for a group "
+        "when the request names no best_of; at least n, at most GPO_MAX_N.",
+    )
     max_tokens: int = Field(4_096, ge=1, description="Most tokens of one completion.")
     max_list: int = Field(1_000, ge=1, description="Most groups on one page of a listing.")
     max_body_mb: float = Field(8.0, gt=0, description="Largest request body, in MB.")

@@ -18,6 +18,7 @@ from service.api.telemetry.parts import Cache, ScoringCounts, Sources
 from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
+from service.core.complete import Complete
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
 from service.core.guesses import Guesses
@@ -27,6 +28,7 @@ from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
 from service.core.results import Results
 from service.core.score import Score
+from service.core.served import ServedModel
 from service.core.steer import Steer
 from service.settings import Settings, SettingsError
 
@@ -178,8 +180,16 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
                 else settings.consensus_weight
             ),
         ),
+        complete=Complete(
+            generator=generator,
+            admission=admission,
+            limits=limits,
+            system_prompt=settings.system_prompt,
+        ),
+        served=ServedModel(generator),
         readiness=readiness,
         limits=limits,
+        best_of=settings.best_of,
         about=about,
         close=contexts.close,
     )

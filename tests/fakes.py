@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from service.core.domain import (
     SamplingParams,
     Scores,
 )
+from service.core.ports import OnText
 
 DIM = 16
 MAX_WORDS = 40
@@ -160,6 +162,7 @@ class FakeGenerator:
         seed: int,
         deadline: float | None = None,
         cache_salt: str | None = None,
+        on_text: OnText | None = None,
     ) -> Completion:
         self.prompts.append(prompt)
         self.params.append(params)
@@ -174,8 +177,16 @@ class FakeGenerator:
         if isinstance(said, Exception):
             raise said
         self.finished.append(seed)
-        assert isinstance(prompt, ChatPrompt)
-        words = sum(len(m.content.split()) for m in prompt.messages)
+        if on_text is not None:
+            for piece in re.findall(r"\s*\S+|\s+", said):
+                on_text(piece)
+                await asyncio.sleep(0)
+        texts = (
+            [m.content for m in prompt.messages]
+            if isinstance(prompt, ChatPrompt)
+            else [prompt.text]
+        )
+        words = sum(len(text.split()) for text in texts)
         return Completion(said, "stop", words, len(said.split()))
 
     async def option_logprobs(

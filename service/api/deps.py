@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from service.api.drain import Drain
 from service.api.refusals import ClientGone
+from service.core.complete import Complete
 from service.core.domain import DEFAULT_TENANT
 from service.core.errors import DeadlineExceeded
 from service.core.groups import Groups
@@ -19,6 +20,7 @@ from service.core.health import Readiness
 from service.core.limits import Limits
 from service.core.predict import Predict
 from service.core.score import Score
+from service.core.served import ServedModel
 from service.core.steer import Steer
 
 T = TypeVar("T")
@@ -36,14 +38,17 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class UseCases:
-    """Everything that a route may ask for."""
+    """Everything that a route may ask for; `best_of` counts where OpenAI's clients name none."""
 
     groups: Groups
     predict: Predict
     score: Score
     steer: Steer
+    complete: Complete
+    served: ServedModel
     readiness: Readiness
     limits: Limits
+    best_of: int
     about: Callable[[], About]
     close: Callable[[], Awaitable[None]]
 

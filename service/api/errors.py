@@ -21,6 +21,7 @@ _TABLE: Mapping[type[core.GpoServeError], tuple[int, str]] = {
     core.InvalidInput: (422, "invalid_input"),
     core.InputTooLarge: (413, "input_too_large"),
     core.GroupNotFound: (404, "group_not_found"),
+    core.ModelNotFound: (404, "model_not_found"),
     core.GroupExists: (409, "group_exists"),
     core.VersionMismatch: (412, "version_mismatch"),
     core.IdempotencyConflict: (422, "idempotency_conflict"),

@@ -35,8 +35,13 @@ Tell = Callable[[bytes], None]
 
 def event(name: str, body: BaseModel | str) -> bytes:
     """One event as it goes over the wire; `body` is a model, or JSON on one line."""
+    return f"event: {name}\n".encode() + data(body)
+
+
+def data(body: BaseModel | str) -> bytes:
+    """The same without a name, as OpenAI sends chunks."""
     text = body if isinstance(body, str) else body.model_dump_json(exclude_unset=True)
-    return f"event: {name}\ndata: {text.translate(_LINE_ENDS)}\n\n".encode()
+    return f"data: {text.translate(_LINE_ENDS)}\n\n".encode()
 
 
 async def stream(

@@ -12,21 +12,29 @@ from typing import Any, TypeVar
 
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import DeadlineExceeded, GeneratorError
-from service.core.ports import Generator
+from service.core.ports import Generator, OnText
 
 T = TypeVar("T")
 
 
 async def draw_one(
-    generator: Generator, prompt: Prompt, params: SamplingParams, *, seed: int, deadline: float
+    generator: Generator,
+    prompt: Prompt,
+    params: SamplingParams,
+    *,
+    seed: int,
+    deadline: float,
+    on_text: OnText | None = None,
 ) -> Completion:
-    """One completion before `deadline`, a time.monotonic() instant.
+    """One completion before `deadline`, a time.monotonic() instant; `on_text` as in the port.
 
     Raises GeneratorError, DeadlineExceeded.
     """
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
-            return await generator.generate_one(prompt, params, seed=seed, deadline=deadline)
+            return await generator.generate_one(
+                prompt, params, seed=seed, deadline=deadline, on_text=on_text
+            )
     except TimeoutError as exc:
         raise DeadlineExceeded("A candidate was not drawn in time.") from exc
 

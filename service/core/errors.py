@@ -5,6 +5,7 @@ GpoServeError
 │   └── InputTooLarge       a field is over a cap
 ├── GroupNotFound
 ├── GroupExists
+├── ModelNotFound           no model of this name is served here
 ├── VersionMismatch         compare-and-set failed
 ├── IdempotencyConflict     same key, other payload
 ├── StoreUnavailable        the store does not answer; a write is whole or absent
@@ -54,6 +55,16 @@ class GroupNotFound(GpoServeError):
     def __init__(self, group_id: str) -> None:
         super().__init__(f"There is no group with the id {group_id[:200]!r}.")
         self.group_id = group_id
+
+
+class ModelNotFound(GpoServeError):
+    """No model of this name is served here."""
+
+    def __init__(self, model: str, served: str) -> None:
+        super().__init__(
+            f"The model {model[:200]!r} does not exist; this service has {served[:200]!r}."
+        )
+        self.model = model
 
 
 class GroupExists(GpoServeError):

@@ -5,7 +5,7 @@ Ports speak numpy and dataclasses. Adapters raise the errors of `service.core.er
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -133,6 +133,10 @@ class GroupStore(Protocol):
         """Release connections."""
 
 
+OnText = Callable[[str], None]
+"""Told of each further piece of a text in the making."""
+
+
 class Generator(Protocol):
     """Draws completions from a language model."""
 
@@ -148,9 +152,12 @@ class Generator(Protocol):
         seed: int,
         deadline: float | None = None,
         cache_salt: str | None = None,
+        on_text: OnText | None = None,
     ) -> Completion:
         """Draw one completion. `deadline` is a time.monotonic() instant.
 
+        `on_text` is told of the text as it grows, on the event loop of the caller: joined, the
+        pieces are the completion's text. A failure may come after some of them.
         Cancelling the task stops the work in the engine. Raises DeadlineExceeded or a
         GeneratorError. Same seed, same request, idle engine: same text.
         """

@@ -6,30 +6,23 @@ drawn once, whatever the number of groups; each group has its own choice among t
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from service.core.admission import Admission
+from service.core.allotted import allotted
 from service.core.candidates import Candidate, Draft, choose
 from service.core.contexts import Contexts, GroupContext, Target
-from service.core.domain import ChatPrompt, Completion, Message, SamplingParams
+from service.core.domain import Completion, Prompt, RawPrompt, SamplingParams
 from service.core.draft_scorer import DraftScorer, EmbeddedDraft, ScoredDraft
 from service.core.draw import draw_one, run_all
-from service.core.errors import (
-    DeadlineExceeded,
-    FieldError,
-    GeneratorRejected,
-    InvalidInput,
-)
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder, Generator, Scorer
 from service.core.reasoning import split_reasoning
 from service.core.steering import Steering, steer_prompt
+from service.core.texts import check_prompt
 from service.core.timing import Stopwatch
 
 # With allow_partial, drawing ends here so that scoring still fits into the time.
@@ -41,7 +34,7 @@ class GenerateRequest:
     """One request; `prompt_at` is the pointer of the field that holds the embedded prompt."""
 
     target: Target
-    messages: tuple[Message, ...]
+    prompt: Prompt
     prompt_at: str
     n: int
     params: SamplingParams
@@ -121,22 +114,14 @@ class Steer:
 
         Raises DeadlineExceeded, GeneratorError, InvalidInput (also for what the model refuses).
         """
-        watch = Stopwatch.current()
         self._check(request)
-        left = request.timeout_s - (time.perf_counter() - watch.started)
-        if left <= 0:
-            raise DeadlineExceeded("The time for this request was up before its work began.")
-        try:
-            async with asyncio.timeout(left):
-                with ExitStack() as places, watch.running():
-                    with watch.stage("queue"):
-                        places.enter_context(self._admission.reserve(request.n))
-                    return await self._run(tenant, request, time.monotonic() + left, listen)
-        except GeneratorRejected as exc:
-            # Nearly always a prompt that is too long for the model; the message tells.
-            raise InvalidInput([FieldError(request.prompt_at, str(exc))]) from exc
-        except TimeoutError as exc:
-            raise DeadlineExceeded(f"No answer within {request.timeout_s:g} s.") from exc
+        async with allotted(
+            self._admission,
+            places=request.n,
+            timeout_s=request.timeout_s,
+            prompt_at=request.prompt_at,
+        ) as deadline:
+            return await self._run(tenant, request, deadline, listen)
 
     async def _run(
         self, tenant: str, request: GenerateRequest, deadline: float, listen: Listener | None
@@ -146,7 +131,7 @@ class Steer:
         with watch.stage("context"):
             groups = await self._contexts.load(tenant, request.target)
         prompt = steer_prompt(
-            request.messages,
+            request.prompt,
             system_prompt=self._system_prompt,
             steering=request.steering,
             groups=groups,
@@ -159,7 +144,7 @@ class Steer:
             self._embedder,
             self._scorer,
             self._limits,
-            prompt=_last_user_turn(request.messages),
+            prompt=_asked(request.prompt),
             contexts=[group.context for group in groups],
         )
         drawing = _Drawing(self._generator, scorer, request, prompt, deadline, listen)
@@ -200,15 +185,15 @@ class Steer:
         faults.cap("/n", request.n, limits.n, "candidates")
         faults.cap("/max_tokens", request.params.max_tokens, limits.tokens, "tokens")
         faults.cap("/timeout_s", request.timeout_s, limits.timeout_s, "seconds")
-        chars = sum(len(message.content) for message in request.messages)
-        faults.cap(request.prompt_at, chars, limits.text_chars, "characters")
-        if not any(message.role == "user" for message in request.messages):
-            faults.wrong(request.prompt_at, "at least one message of the user")
+        check_prompt(request.prompt, at=request.prompt_at, limits=limits, faults=faults)
         faults.check()
 
 
-def _last_user_turn(messages: Sequence[Message]) -> str:
-    return next(m.content for m in reversed(messages) if m.role == "user")
+def _asked(prompt: Prompt) -> str:
+    """What the candidates answer: the last turn of the user, or the raw text."""
+    if isinstance(prompt, RawPrompt):
+        return prompt.text
+    return next(m.content for m in reversed(prompt.messages) if m.role == "user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +203,7 @@ class _Drawing:
     generator: Generator
     scorer: DraftScorer
     request: GenerateRequest
-    prompt: ChatPrompt
+    prompt: Prompt
     deadline: float
     listen: Listener | None
 

@@ -15,7 +15,9 @@ from service.core.domain import (
     ComparisonPreference,
     Message,
     Preference,
+    Prompt,
     RatingPreference,
+    RawPrompt,
     SharePreference,
 )
 from service.core.errors import FieldError, InvalidInput
@@ -35,17 +37,22 @@ class Steering(StrEnum):
 
 
 def steer_prompt(
-    messages: Sequence[Message],
+    prompt: Prompt,
     *,
     system_prompt: str | None,
-    steering: Steering,
-    groups: Sequence[GroupContext],
-) -> ChatPrompt:
+    steering: Steering = Steering.NONE,
+    groups: Sequence[GroupContext] = (),
+) -> Prompt:
     """The conversation with one system message in front, if there is anything to say in it.
 
-    Raises InvalidInput for steering that has no one group, or nothing, to speak of.
+    Raw text stays as it is: it has no place for one. Raises InvalidInput for steering that has
+    no one group, or nothing, to speak of, or that raw text cannot take.
     """
-    rest = list(messages)
+    if isinstance(prompt, RawPrompt):
+        if steering is not Steering.NONE:
+            raise _no_steering("raw text takes none; send messages")
+        return prompt
+    rest = list(prompt.messages)
     parts = [system_prompt, _about(groups, steering)]
     if rest and rest[0].role == "system":
         parts.append(rest.pop(0).content)

@@ -1,4 +1,4 @@
-"""What a question with options must hold, and whether texts fit into the embedder.
+"""What a question or a prompt must hold, and whether texts fit into the embedder.
 
 Knows pointers into the request, so that a fault names its field; knows no HTTP.
 """
@@ -9,7 +9,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.core.domain import Preference, Question, RatingPreference, SharePreference
+from service.core.domain import (
+    Preference,
+    Prompt,
+    Question,
+    RatingPreference,
+    RawPrompt,
+    SharePreference,
+)
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Embedder
@@ -39,6 +46,17 @@ def check_options(options: Sequence[str], *, at: str, limits: Limits, faults: Fa
         if first != index:
             faults.wrong(at, f"options {first} and {index} are the same")
             return
+
+
+def check_prompt(prompt: Prompt, *, at: str, limits: Limits, faults: Faults) -> None:
+    """Within the cap on characters; a conversation has a turn of the user."""
+    if isinstance(prompt, RawPrompt):
+        faults.cap(at, len(prompt.text), limits.text_chars, "characters")
+        return
+    chars = sum(len(message.content) for message in prompt.messages)
+    faults.cap(at, chars, limits.text_chars, "characters")
+    if not any(message.role == "user" for message in prompt.messages):
+        faults.wrong(at, "at least one message of the user")
 
 
 def place_preferences(preferences: Sequence[Preference], *, at: str) -> list[PlacedPair]:

@@ -3,10 +3,11 @@
 A call is sent again only if that cannot do a write twice:
 
 - no connection came about (refused, no such host, no route): nothing was sent, any call may repeat;
-- 429, or 503 with the code `draining`: refused before the work began, any call may repeat;
-- any other 503, or a connection that broke: the work may have been done. What only reads or
-  computes is sent again, and so is a write whose repetition changes nothing more: a creation with
-  its idempotency key, PUT, DELETE, and an append with If-Match. An append without is not.
+- 429: refused before the work began, any call may repeat;
+- 503, or a connection that broke: the work may have been done (with `draining` too, which is also
+  what unfinished work gets at the end of a shutdown). What only reads or computes is sent again,
+  and so is a write whose repetition changes nothing more: a creation with its idempotency key, PUT,
+  DELETE, and an append with If-Match. An append without is not.
 
 A time-out is not repeated: the service is still busy with the first try, or was.
 """
@@ -62,7 +63,7 @@ class Tries:
         if response.status_code == 404 and self._call.gone_is_done and self._maybe_done:
             return None
         error = error_of(response)
-        refused = isinstance(error, RateLimited) or error.code == "draining"
+        refused = isinstance(error, RateLimited)
         if not refused and response.status_code >= 500:
             self._maybe_done |= self._call.effect is not Effect.NONE
         may_repeat = refused or self._call.effect is not Effect.EACH_TIME

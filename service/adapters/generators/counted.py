@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import GpoServeError
-from service.core.ports import LanguageModel
+from service.core.ports import LanguageModel, OnText
 from service.core.timing import Stopwatch
 
 _LOG = logging.getLogger(__name__)
@@ -46,13 +46,19 @@ class CountedLanguageModel:
         seed: int,
         deadline: float | None = None,
         cache_salt: str | None = None,
+        on_text: OnText | None = None,
     ) -> Completion:
         """Draw one completion; see the port."""
         watch = Stopwatch.current()
         watch.count("candidates_asked")
         try:
             drawn = await self._inner.generate_one(
-                prompt, params, seed=seed, deadline=deadline, cache_salt=cache_salt
+                prompt,
+                params,
+                seed=seed,
+                deadline=deadline,
+                cache_salt=cache_salt,
+                on_text=on_text,
             )
         except asyncio.CancelledError:
             self.cancelled += 1

@@ -7,6 +7,7 @@ square of the calls: 256 at a time took 1.5 to 1.8 s of processor time, in lanes
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ WIDTH = 16
 
 KEEPALIVE_S = 2.0
 """Idle connections close before a server's usual 5 seconds, so none is reused as it dies."""
+
+OnEvent = Callable[[bytes], None]
 
 _TIMEOUT = httpx.Timeout(600.0, connect=5.0, pool=None)
 _LIMITS = httpx.Limits(keepalive_expiry=KEEPALIVE_S)
@@ -40,15 +43,17 @@ class Lanes:
         self._lanes: list[_Lane] = []
         self.closed = False
 
-    async def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response:
+    async def request(
+        self, method: str, url: str, *, json: Any = None, on_event: OnEvent | None = None
+    ) -> httpx.Response:
         """Send one request and read its answer. Raises what httpx raises.
 
+        Server-sent events go to `on_event` as they come, cut anywhere; the answer is then empty.
         The call is a task of its own, cancelled once however often the caller is: a second
         cancellation in the middle of httpx's cleanup would leave its connection open.
         """
         lane = self._free_lane()
-        trace = TRACE_HEADERS.get()
-        call = asyncio.ensure_future(lane.client.request(method, url, json=json, headers=trace))
+        call = asyncio.ensure_future(_call(lane.client, method, url, json, on_event))
         lane.calls.add(call)
         call.add_done_callback(lane.calls.discard)
         try:
@@ -76,3 +81,23 @@ class Lanes:
         )
         self._lanes.append(_Lane(client))
         return self._lanes[-1]
+
+
+async def _call(
+    client: httpx.AsyncClient, method: str, url: str, json: Any, on_event: OnEvent | None
+) -> httpx.Response:
+    trace = TRACE_HEADERS.get()
+    if on_event is None:
+        return await client.request(method, url, json=json, headers=trace)
+    async with client.stream(method, url, json=json, headers=trace) as response:
+        if response.is_success and is_event_stream(response):
+            async for data in response.aiter_bytes():
+                on_event(data)
+        else:
+            await response.aread()
+        return response
+
+
+def is_event_stream(response: httpx.Response) -> bool:
+    """Whether the answer comes as server-sent events."""
+    return str(response.headers.get("content-type", "")).startswith("text/event-stream")

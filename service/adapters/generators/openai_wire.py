@@ -37,6 +37,7 @@ def request_body(
     seed: int,
     cache_salt: str | None,
     vllm: bool,
+    stream: bool = False,
 ) -> dict[str, Any]:
     """The JSON body of one completion. `cache_salt` is vLLM's alone and left out elsewhere."""
     body: dict[str, Any] = {
@@ -54,6 +55,8 @@ def request_body(
         body["stop"] = list(params.stop)
     if vllm and cache_salt is not None:
         body["cache_salt"] = cache_salt
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
 
 

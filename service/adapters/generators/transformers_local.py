@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,8 +27,10 @@ from service.adapters.generators import prompts
 from service.adapters.generators.deadlines import deadline_scope
 from service.adapters.generators.decoding import Batch, Decoder, Row, share_prompts
 from service.adapters.generators.option_calls import OptionCall
+from service.adapters.generators.pieces import Pieces
 from service.core.domain import Completion, Prompt, SamplingParams
 from service.core.errors import GeneratorError, GeneratorUnavailable, UnknownModel
+from service.core.ports import OnText
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class _Call:
     params: SamplingParams
     seed: int
     future: Future[Completion]
+    pieces: Pieces | None = None
 
 
 class TransformersGenerator:
@@ -54,6 +58,7 @@ class TransformersGenerator:
     def __init__(self, model: Any, tokenizer: Any, *, name: str) -> None:
         """Start the worker on a loaded model and its tokenizer."""
         self._name = name
+        self._tokenizer = tokenizer
         self._worker = _Worker(model, tokenizer)
         self._worker.start()
 
@@ -98,12 +103,28 @@ class TransformersGenerator:
         seed: int,
         deadline: float | None = None,
         cache_salt: str | None = None,
+        on_text: OnText | None = None,
     ) -> Completion:
         """Draw one completion; see the port. `cache_salt` has no meaning without a shared cache."""
         future: Future[Completion] = Future()
+        pieces = None if on_text is None else self._pieces(on_text, params)
         async with deadline_scope(deadline):
-            self._worker.submit(_Call(prompt, params, seed, future))
+            self._worker.submit(_Call(prompt, params, seed, future, pieces))
             return await asyncio.wrap_future(future)
+
+    def _pieces(self, on_text: OnText, params: SamplingParams) -> Pieces:
+        """Tells `on_text` on this event loop of what the worker draws."""
+        loop = asyncio.get_running_loop()
+
+        def tell(text: str) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(on_text, text)
+
+        return Pieces(
+            tell,
+            partial(prompts.decode, self._tokenizer),
+            held_back=max((len(s) - 1 for s in params.stop), default=0),
+        )
 
     async def option_logprobs(
         self,
@@ -243,6 +264,8 @@ class _Worker:
         ended = row.tokens[-1] in self._ends
         cut = None if ended else self._stop_position(row, call.params.stop)
         if not ended and cut is None and len(row.tokens) < row.max_tokens:
+            if call.pieces is not None:
+                call.pieces.grow(row.tokens)
             return False
         text = prompts.decode(self._tokenizer, row.tokens)
         completion = Completion(
@@ -252,6 +275,8 @@ class _Worker:
             completion_tokens=len(row.tokens),
         )
         if call.future.set_running_or_notify_cancel():
+            if call.pieces is not None:
+                call.pieces.end(completion.text)
             call.future.set_result(completion)
         return True
 

@@ -35,6 +35,7 @@ from service.core.errors import (
     GeneratorUnavailable,
     UnknownModel,
 )
+from service.core.ports import OnText
 
 AUTO_FIT = -1
 """As max_model_len: the longest context whose cache fits into memory."""
@@ -102,6 +103,7 @@ class VllmEngineGenerator:
         seed: int,
         deadline: float | None = None,
         cache_salt: str | None = None,
+        on_text: OnText | None = None,
     ) -> Completion:
         """Draw one completion; see the port. Leaving early aborts the request in the engine."""
         await self.check()
@@ -110,7 +112,9 @@ class VllmEngineGenerator:
             sampling = self._sampling(
                 params, seed, prompts.room(len(ids), params.max_tokens, self._limit)
             )
-            output = await self._run(tokens_input(ids, cache_salt=cache_salt), sampling)
+            if on_text is not None:
+                sampling.output_kind = RequestOutputKind.CUMULATIVE
+            output = await self._run(tokens_input(ids, cache_salt=cache_salt), sampling, on_text)
         return _completion(output, len(ids))
 
     async def option_logprobs(
@@ -171,14 +175,18 @@ class VllmEngineGenerator:
         except (VLLMClientError, ValueError) as exc:
             raise GeneratorRejected(f"vLLM refuses the request: {exc}") from exc
 
-    async def _run(self, engine_input: Any, sampling: Any) -> Any:
+    async def _run(self, engine_input: Any, sampling: Any, on_text: OnText | None = None) -> Any:
         """The request's final output; closing the generator early is what aborts it."""
         outputs = self._engine.generate(engine_input, sampling, uuid.uuid4().hex)
-        final = None
+        final, told = None, 0
         try:
             async with aclosing(outputs):
                 async for output in outputs:
                     final = output
+                    text = output.outputs[0].text if on_text and output.outputs else ""
+                    if on_text is not None and len(text) > told:
+                        on_text(text[told:])
+                        told = len(text)
         except VLLMClientError as exc:
             raise GeneratorRejected(f"vLLM refuses the request: {exc}") from exc
         except VLLMError as exc:

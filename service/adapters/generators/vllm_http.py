@@ -15,7 +15,8 @@ import httpx
 
 from service.adapters.generators import openai_wire, option_wire
 from service.adapters.generators.deadlines import deadline_scope
-from service.adapters.generators.lanes import Lanes
+from service.adapters.generators.lanes import Lanes, OnEvent, is_event_stream
+from service.adapters.generators.openai_stream import StreamedCompletion
 from service.adapters.generators.prompts import NOT_UNICODE
 from service.adapters.generators.together import together
 from service.core.domain import Completion, Prompt, SamplingParams
@@ -26,6 +27,7 @@ from service.core.errors import (
     GeneratorUnavailable,
     UnknownModel,
 )
+from service.core.ports import OnText
 
 REST_S = 2.0
 """How long a server that failed is passed over while another is there."""
@@ -35,6 +37,9 @@ TRIES = 2
 
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 502, 503})
 _UNDISCOVERED = "unknown"
+
+STREAMED = object()
+"""In place of an answer that was read event by event."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,8 +90,10 @@ class VllmHttpGenerator:
         seed: int,
         deadline: float | None = None,
         cache_salt: str | None = None,
+        on_text: OnText | None = None,
     ) -> Completion:
         """Draw one completion; see the port. Leaving early closes the connection: vLLM aborts."""
+        streamed = None if on_text is None else StreamedCompletion(on_text)
 
         def body(server: _Server, model: str) -> dict[str, Any]:
             return openai_wire.request_body(
@@ -96,11 +103,17 @@ class VllmHttpGenerator:
                 seed=seed,
                 cache_salt=cache_salt,
                 vllm=bool(server.vllm),
+                stream=streamed is not None,
             )
 
         async with deadline_scope(deadline):
-            answer, _ = await self._anywhere(openai_wire.route(prompt), body)
-        return openai_wire.read_completion(answer)
+            answer, _ = await self._anywhere(openai_wire.route(prompt), body, streamed)
+        if answer is STREAMED and streamed is not None:
+            return streamed.completion()
+        completion = openai_wire.read_completion(answer)
+        if on_text is not None and completion.text:  # from a server that does not stream
+            on_text(completion.text)
+        return completion
 
     async def option_logprobs(
         self,
@@ -140,18 +153,24 @@ class VllmHttpGenerator:
         return option_wire.read_prompt(answer, url=url)
 
     async def _anywhere(
-        self, route: str, body: Callable[[_Server, str], dict[str, Any]]
+        self,
+        route: str,
+        body: Callable[[_Server, str], dict[str, Any]],
+        streamed: StreamedCompletion | None = None,
     ) -> tuple[object, str]:
-        """The answer of the first server that takes the call, and that server's URL."""
+        """The answer of the first server that takes the call, and that server's URL.
+
+        STREAMED stands for an answer that went into `streamed`.
+        """
         tried: list[_Server] = []
         while True:
             server = self._pick(tried)
             tried.append(server)
             try:
-                return await self._post(server, route, body), server.url
+                return await self._post(server, route, body, streamed), server.url
             except _NotServedError as exc:
                 server.rests_until = time.monotonic() + REST_S
-                if len(tried) >= TRIES:
+                if len(tried) >= TRIES or (streamed is not None and streamed.begun):
                     raise exc.error from exc
 
     async def check(self) -> None:
@@ -178,19 +197,26 @@ class VllmHttpGenerator:
         return min(self._servers, key=lambda s: (s in tried, s.rests_until > now, s.in_flight))
 
     async def _post(
-        self, server: _Server, route: str, body: Callable[[_Server, str], dict[str, Any]]
+        self,
+        server: _Server,
+        route: str,
+        body: Callable[[_Server, str], dict[str, Any]],
+        streamed: StreamedCompletion | None,
     ) -> object:
         server.in_flight += 1
         try:
             if server.vllm is None:
                 await self._discover(server)
             sent = body(server, self._model_on(server))
-            response = await self._send(server, "POST", route, sent)
+            on_event = None if streamed is None else streamed.feed
+            response = await self._send(server, "POST", route, sent, on_event)
         except UnknownModel:
             server.vllm = None  # it may have been replaced: ask it again
             raise
         finally:
             server.in_flight -= 1
+        if streamed is not None and is_event_stream(response):
+            return STREAMED
         return openai_wire.parse_json(response)
 
     async def _discover(self, server: _Server) -> None:
@@ -217,13 +243,20 @@ class VllmHttpGenerator:
             raise UnknownModel(f"The generator does not serve {wanted!r}; it serves {listed}.")
 
     async def _send(
-        self, server: _Server, method: str, path: str, body: dict[str, Any] | None = None
+        self,
+        server: _Server,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        on_event: OnEvent | None = None,
     ) -> httpx.Response:
         """The answer, if it is a success. Raises _NotServedError or what the status means."""
         if self._lanes.closed:
             raise GeneratorUnavailable("The connections to the generator have been closed.")
         try:
-            response = await self._lanes.request(method, server.url + path, json=body)
+            response = await self._lanes.request(
+                method, server.url + path, json=body, on_event=on_event
+            )
         except UnicodeEncodeError as exc:
             raise GeneratorRejected(NOT_UNICODE) from exc
         except httpx.DecodingError as exc:

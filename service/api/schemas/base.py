@@ -77,6 +77,9 @@ def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]
+Blankable = Annotated[str, AfterValidator(_check_characters)]
+Stop = Annotated[str, Field(min_length=1), AfterValidator(_check_characters)]
+"""A string that ends a completion; the end of a line is one too."""
 Note = Annotated[str, Field(max_length=4_000), AfterValidator(_check_characters)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_text)]
 GroupId = Annotated[str, Field(pattern=f"^{ID_PATTERN}$", examples=["city-dwellers"])]

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from service.api.schemas.base import RequestModel, ResponseModel, Text, Texts
+from service.api.schemas.base import RequestModel, ResponseModel, Stop, Text
 from service.api.schemas.target import TargetIn
 from service.core.candidates import Candidate
-from service.core.domain import Message, SamplingParams
+from service.core.domain import ChatPrompt, Message, SamplingParams
 from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.steer import Choice, GenerateRequest, Generation
 from service.core.steering import Steering
 
 # Seeds of one request are seed, seed + 1, …; all of them stay exact in JSON numbers.
-_MOST_SEED = 2**53 - 2**16
+MOST_SEED = 2**53 - 2**16
 
 
 def _as_list(value: object) -> object:
@@ -26,7 +26,9 @@ def _as_list(value: object) -> object:
 
 
 Stops = Annotated[
-    Texts, Field(max_length=16), BeforeValidator(_as_list, json_schema_input_type=str | list[str])
+    Annotated[list[Stop], Field(fail_fast=True)],
+    Field(max_length=16),
+    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
 ]
 
 
@@ -58,7 +60,7 @@ class GenerateIn(TargetIn):
     top_p: float = Field(1.0, gt=0, le=1, allow_inf_nan=False)
     max_tokens: int = Field(256, ge=1, description="Most tokens of one candidate.")
     stop: Stops | None = Field(None, description="One or more strings that end a candidate.")
-    seed: int | None = Field(None, ge=0, le=_MOST_SEED, description="Drawn and returned if absent.")
+    seed: int | None = Field(None, ge=0, le=MOST_SEED, description="Drawn and returned if absent.")
     steering: Literal["none", "description", "preferences"] = Field(
         "none", description="What the proposing model is told about the group."
     )
@@ -84,7 +86,7 @@ class GenerateIn(TargetIn):
             messages = tuple(Message(m.role, m.content) for m in self.messages or ())
         return GenerateRequest(
             target=self.target(limits),
-            messages=messages,
+            prompt=ChatPrompt(messages),
             prompt_at="/messages" if self.prompt is None else "/prompt",
             n=self.n,
             params=SamplingParams(

@@ -11,7 +11,7 @@ from models.stacks import apart, packed, stacked
 from service.settings import RELEASED
 
 SIZES = (0, 1, 3, 3, 9, 40)
-EXACT = 1e-6
+EXACT = 5e-6
 
 
 @pytest.fixture(scope="module")

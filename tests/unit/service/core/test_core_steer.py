@@ -18,6 +18,7 @@ from service.core.admission import Admission
 from service.core.candidates import consensus_of
 from service.core.contexts import Contexts, Target
 from service.core.domain import (
+    ChatPrompt,
     Context,
     FloatArray,
     Message,
@@ -70,7 +71,7 @@ class Rig:
 def request(**changes: Any) -> GenerateRequest:
     fields: dict[str, Any] = {
         "target": Target(preferences=(LIKES,)),
-        "messages": (Message("user", "Why?"),),
+        "prompt": ChatPrompt((Message("user", "Why?"),)),
         "prompt_at": "/prompt",
         "n": 4,
         "params": SamplingParams(),

@@ -11,6 +11,7 @@ from service.core import preferences
 from service.core.candidates import consensus_of
 from service.core.contexts import GroupContext
 from service.core.domain import (
+    ChatPrompt,
     ComparisonPreference,
     Context,
     Message,
@@ -57,7 +58,7 @@ def steer(*messages: Message, **changes: object) -> list[Message]:
     fields: dict[str, object] = {
         "system_prompt": None, "steering": Steering.NONE, "groups": [group()], **changes,
     }  # fmt: skip
-    return list(steer_prompt(messages, **fields).messages)  # type: ignore[arg-type]
+    return list(steer_prompt(ChatPrompt(messages), **fields).messages)  # type: ignore[arg-type]
 
 
 def test_nothing_to_say_adds_no_system_message() -> None:
