@@ -28,7 +28,7 @@ from measuring import report
 from measuring.machine import ROOT, machine
 from models.batches import FloatArray, Item, Kind
 from models.networks import Encoded
-from models.scorer import GPOScorer
+from models.scorer import Asked, GPOScorer
 
 OPTIONS = 4
 CANDIDATES = 8
@@ -147,11 +147,10 @@ def of_requests(scorer: GPOScorer, count: int, *, repeats: int) -> dict[str, Any
     contexts = [cached_context(scorer, draw) for _ in range(count)]
     asked = [vectors(draw, CANDIDATES, dim) for _ in range(count)]
 
-    def batch() -> None:
-        for context, candidates in zip(contexts, asked, strict=True):
-            scorer.score(context, candidates)
-
-    found, together = timed(batch, repeats), np.concatenate(asked)
+    batch = [
+        Asked(context, [candidates]) for context, candidates in zip(contexts, asked, strict=True)
+    ]
+    found, together = timed(lambda: scorer.score_each(batch), repeats), np.concatenate(asked)
     shared = timed(lambda: scorer.score(contexts[0], together), repeats)
     return {
         "count": count,
