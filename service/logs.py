@@ -38,8 +38,6 @@ def configure(*, level: str, style: Style, stream: TextIO | None = None) -> None
     for name in _OWN:
         logging.getLogger(name).setLevel(wanted)
     logging.captureWarnings(True)
-    # Nothing of this is written, and finding it out takes as long as writing a record.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def adopt_libraries() -> None:
