@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -200,8 +201,9 @@ class OpenAIRequest(RequestModel):
     def _steering(self) -> Steering:
         return Steering.NONE
 
+    @abstractmethod
     def _prompt(self) -> tuple[Prompt, str]:
-        raise NotImplementedError
+        """The prompt, and where in the body it stands."""
 
 
 class ChatIn(OpenAIRequest):
