@@ -115,9 +115,9 @@ def build_readiness(parts: Parts) -> Readiness:
     )
 
 
-def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
-    """The use cases over these parts."""
-    limits = Limits(
+def limits_of(settings: Settings) -> Limits:
+    """The caps that the settings give."""
+    return Limits(
         options=settings.max_options,
         preferences=settings.max_preferences,
         context_tokens=settings.max_context_tokens,
@@ -131,6 +131,11 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         timeout_s=settings.max_timeout_s,
         request_timeout_s=settings.request_timeout_s,
     )
+
+
+def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
+    """The use cases over these parts."""
+    limits = limits_of(settings)
     store_counts = StoreCounts()
     store = counted(parts.store, store_counts)
     generator = CountedLanguageModel(parts.generator, log_texts=settings.log_texts)
