@@ -18,6 +18,7 @@ from service.api.telemetry.parts import Cache, ScoringCounts, Sources
 from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
+from service.core.candidates import Weights
 from service.core.complete import Complete
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
@@ -179,10 +180,13 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             admission=admission,
             limits=limits,
             system_prompt=settings.system_prompt,
-            consensus_weight=(
-                parts.scorer.consensus_weight
-                if settings.consensus_weight == "fitted"
-                else settings.consensus_weight
+            weights=Weights(
+                consensus=(
+                    parts.scorer.consensus_weight
+                    if settings.consensus_weight == "fitted"
+                    else settings.consensus_weight
+                ),
+                relevance=settings.relevance_weight,
             ),
         ),
         complete=Complete(

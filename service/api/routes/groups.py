@@ -33,7 +33,7 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         description='The versions that the write may meet: ETags such as "3", or *.',
-        json_schema_extra={"pattern": CONDITION},
+        json_schema_extra={"minLength": 1, "pattern": CONDITION},
     ),
 ]
 IfNoneMatch = Annotated[
@@ -41,7 +41,7 @@ IfNoneMatch = Annotated[
     Header(
         alias="If-None-Match",
         description='The version that is known: an ETag such as "3". If it is current: 304.',
-        json_schema_extra={"pattern": CONDITION},
+        json_schema_extra={"minLength": 1, "pattern": CONDITION},
     ),
 ]
 OnlyNew = Annotated[
@@ -49,7 +49,7 @@ OnlyNew = Annotated[
     Header(
         alias="If-None-Match",
         description="* creates only.",
-        json_schema_extra={"pattern": r"^\*$"},
+        json_schema_extra={"minLength": 1, "pattern": r"^\*$"},
     ),
 ]
 IdempotencyKey = Annotated[

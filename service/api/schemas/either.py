@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+Schema = dict[str, JsonValue]
 
 
-def either(*names: str) -> list[dict[str, Any]]:
-    """The branches of a `oneOf`, one for each name."""
-    return [
-        {
-            "required": [name],
-            "properties": {other: _nullness(other != name) for other in names},
+def either(*choices: str, also: Mapping[str, Schema] | None = None) -> list[JsonValue]:
+    """The branches of a `oneOf`, one for each choice: a field, or several that go together.
+
+    `also` holds what a choice says of further fields.
+    """
+    names = [choice.split() for choice in choices]
+    branches: list[JsonValue] = []
+    for choice, here in zip(choices, names, strict=True):
+        given: list[JsonValue] = [*here]
+        fields: Schema = {
+            name: {"not": {"type": "null"}} if name in here else {"type": "null"}
+            for group in names
+            for name in group
         }
-        for name in names
-    ]
-
-
-def _nullness(null: bool) -> dict[str, Any]:
-    return {"type": "null"} if null else {"not": {"type": "null"}}
+        fields |= (also or {}).get(choice, {})
+        branches.append({"required": given, "properties": fields})
+    return branches

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from service.api.schemas.base import RequestModel, ResponseModel, Stop, Text, capped
 from service.api.schemas.either import either
-from service.api.schemas.target import ONE_TARGET, TargetIn
+from service.api.schemas.target import TargetIn
 from service.core.candidates import Candidate
 from service.core.domain import ChatPrompt, Message, SamplingParams
 from service.core.faults import Faults
@@ -43,6 +43,17 @@ USER_TURN = {
 }
 """For the document: a conversation has a turn of the user."""
 
+# What steering may be asked for: a stored group may have a description, several are not one group.
+_TARGETS = either(
+    "group_id",
+    "group_ids",
+    "preferences",
+    also={
+        "group_ids": {"steering": {"const": "none"}},
+        "preferences": {"steering": {"enum": ["none", "preferences"]}},
+    },
+)
+
 
 class GenerateIn(TargetIn):
     """Whose answer, to what, and how the candidates are drawn."""
@@ -55,7 +66,7 @@ class GenerateIn(TargetIn):
                 "n": 8,
                 "max_tokens": 64,
             },
-            "allOf": [ONE_TARGET, {"oneOf": either("prompt", "messages")}],
+            "allOf": [{"oneOf": _TARGETS}, {"oneOf": either("prompt", "messages")}],
         }
     )
 
@@ -137,6 +148,9 @@ class CandidateOut(ResponseModel):
     consensus: float = Field(
         0.0, description="Mean cosine to the other candidates, where settings give it a weight."
     )
+    relevance: float = Field(
+        0.0, description="Cosine to the prompt, where settings give it a weight."
+    )
     probability: float
     std: float
     finish_reason: Literal["stop", "length"]
@@ -146,13 +160,15 @@ class CandidateOut(ResponseModel):
 
     @classmethod
     def of(cls, candidate: Candidate) -> CandidateOut:
-        """A candidate; reasoning and consensus only where there is one."""
+        """A candidate; reasoning, consensus and relevance only where there is one."""
         draft, approval = candidate.draft, candidate.approval
         more: dict[str, Any] = {}
         if draft.reasoning is not None:
             more["reasoning"] = draft.reasoning
         if candidate.consensus is not None:
             more["consensus"] = candidate.consensus
+        if candidate.relevance is not None:
+            more["relevance"] = candidate.relevance
         return cls(
             index=draft.index,
             text=draft.text,
@@ -200,6 +216,9 @@ class GenerateOut(ResponseModel):
     consensus_weight: float = Field(
         0.0, description="What the consensus counts in selection_score, where it counts."
     )
+    relevance_weight: float = Field(
+        0.0, description="What the relevance counts in selection_score, where it counts."
+    )
     usage: GenerateUsage
     seed: int
     timings: dict[str, float] = Field(description="Milliseconds.")
@@ -212,8 +231,9 @@ class GenerateOut(ResponseModel):
         only = None if many else choices[0]
         if only is not None and with_candidates:
             more["candidates"] = only.candidates
-        if result.consensus_weight:
-            more["consensus_weight"] = result.consensus_weight
+        for name in ("consensus", "relevance"):
+            if weight := getattr(result.weights, name):
+                more[f"{name}_weight"] = weight
         failed = {"failed_candidates": result.failed} if result.failed else {}
         return cls(
             id=f"gen_{uuid.uuid4().hex}",

@@ -30,15 +30,6 @@ class QuestionIn(RequestModel):
     options: Options
 
 
-_ONE_QUESTION, _MORE_QUESTIONS = either("question", "questions")
-for _branch, _kind in (
-    (_ONE_QUESTION, {"not": {"type": "null"}}),
-    (_MORE_QUESTIONS, {"type": "null"}),
-):
-    _branch["properties"]["options"] = _kind
-_ONE_QUESTION["required"] = ["question", "options"]
-
-
 class PredictIn(TargetIn):
     """Whose answer, and to what: `question` and `options`, or `questions`."""
 
@@ -57,7 +48,7 @@ class PredictIn(TargetIn):
             },
             "allOf": [
                 ONE_TARGET,
-                {"oneOf": [_ONE_QUESTION, _MORE_QUESTIONS]},
+                {"oneOf": either("question options", "questions")},
             ],
         }
     )

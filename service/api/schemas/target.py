@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from service.api.schemas.base import GroupId, RequestModel, capped
-from service.api.schemas.either import either
+from service.api.schemas.either import Schema, either
 from service.api.schemas.preferences import Preferences, to_core
 from service.core.contexts import Target
 from service.core.limits import Limits
 
-ONE_TARGET = {"oneOf": either("group_id", "group_ids", "preferences")}
+ONE_TARGET: Schema = {"oneOf": either("group_id", "group_ids", "preferences")}
 """For the document: what `Target.of` checks."""
 
 
