@@ -108,6 +108,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         config = uvicorn.Config(
             app,
             http=http_protocol(),
+            ws="none",
             log_config=None,
             log_level="warning",
             access_log=False,

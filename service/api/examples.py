@@ -26,6 +26,7 @@ _PROBLEMS: Mapping[int, tuple[str, str, Sequence[tuple[str, str]]]] = {
         "/preferences: at most 2000 preferences; found 2001",
         [("/preferences", "at most 2000 preferences; found 2001")],
     ),
+    414: ("address_too_long", "The address is too long.", ()),
     415: ("unsupported_media_type", "Send application/json, not 'text/plain'.", ()),
     422: (
         "invalid_input",
@@ -45,8 +46,10 @@ _PROBLEMS: Mapping[int, tuple[str, str, Sequence[tuple[str, str]]]] = {
 }
 
 
-def problem_example(status: int) -> dict[str, Any]:
-    """What a problem of this status looks like."""
+def problem_example(status: int) -> dict[str, Any] | None:
+    """What a problem of this status looks like; None for one that nobody has written yet."""
+    if status not in _PROBLEMS:
+        return None
     code, detail, errors = _PROBLEMS[status]
     return {
         "type": f"urn:gpo-serve:error:{code}",
@@ -104,14 +107,14 @@ _GPO = {
     "scores": [0.71],
 }
 _MODEL = {"id": "opinion-lm", "object": "model", "created": 1795685400, "owned_by": "gpo-serve"}
-_READY = {
+_READY: dict[str, Any] = {
     "status": "ready",
     "components": {name: {"ok": True, "reason": None} for name in ("store", "generator", "scorer")},
 }
 _DOWN = {
     "status": "unavailable",
     "components": {
-        **_READY["components"],  # type: ignore[dict-item]
+        **_READY["components"],
         "store": {"ok": False, "reason": "The store does not answer."},
     },
 }

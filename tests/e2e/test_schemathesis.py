@@ -8,6 +8,7 @@ statuses in schemathesis.toml have their reasons beside them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -21,6 +22,12 @@ import pytest
 from fixtures.document import routes
 from fixtures.serve_process import ServeProcess, serving
 
+from service.settings import Settings
+
+# With keys where the service knows them: then every check of authentication has something to do.
+KEY = "a key of the checks"
+HAS_KEYS = "api_keys" in Settings.model_fields
+KEYED = {"Authorization": f"Bearer {KEY}"} if HAS_KEYS else {}
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # The whole of it; the phases end by themselves or with the time.
@@ -47,8 +54,11 @@ GROUP = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
-    with serving(tmp_path_factory.mktemp("schemathesis"), **CAPS) as running:
-        httpx.put(f"{running.url}/groups/city-dwellers", json=GROUP).raise_for_status()
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    keys = {"GPO_API_KEYS": f"checks:{digest}"} if HAS_KEYS else {}
+    with serving(tmp_path_factory.mktemp("schemathesis"), **CAPS, **keys) as running:
+        made = httpx.put(f"{running.url}/groups/city-dwellers", json=GROUP, headers=KEYED)
+        made.raise_for_status()
         yield running
         assert "Traceback" not in running.said
 
@@ -63,6 +73,8 @@ def test_the_running_service_is_what_its_document_says(
     command += ["--max-examples", EXAMPLES, "--max-time", str(SECONDS), "--request-timeout", "60"]
     command += ["--generation-deterministic", "--generation-database", "none", "--no-color"]
     command += ["--report", "json", "--report-json-path", str(report)]
+    for name, value in KEYED.items():
+        command += ["--header", f"{name}: {value}"]
     result = subprocess.run(
         command,
         cwd=tmp_path,
@@ -78,7 +90,7 @@ def test_the_running_service_is_what_its_document_says(
     assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2_000:]
     assert "No issues found" in result.stdout or "passed" in result.stdout, result.stdout
     # It tried every operation, and in earnest.
-    document = httpx.get(f"{service.url}/openapi.json").json()
+    document = httpx.get(f"{service.url}/openapi.json", headers=KEYED).json()
     operations = {route.name for route in routes(document)}
     [tested] = re.findall(r"Tested: (\d+)", result.stdout)
     assert int(tested) == len(operations), result.stdout

@@ -91,12 +91,9 @@ ANY_TEXT = r"^[^\x00]*$"
 SOME_TEXT = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
 """What `_check_text` takes: \\s does not hold every space of Python's everywhere."""
 
-Text = Annotated[
-    str,
-    Field(min_length=1),
-    AfterValidator(_check_text),
-    _documented(minLength=1, pattern=SOME_TEXT),
-]
+Undescribed = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]
+"""A text of a field that takes other shapes too, and describes all of them itself."""
+Text = Annotated[Undescribed, _documented(minLength=1, pattern=SOME_TEXT)]
 Blankable = Annotated[str, AfterValidator(_check_characters), _documented(pattern=ANY_TEXT)]
 Stop = Annotated[
     str,

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.api.schemas.base import Blankable, GroupId, RequestModel, Text, capped
+from service.api.schemas.base import (
+    Blankable,
+    GroupId,
+    RequestModel,
+    Text,
+    Undescribed,
+    capped,
+)
 from service.api.schemas.foreign import Ignored, unsupported
 from service.api.schemas.generate import MOST_SEED, USER_TURN, Stops
 from service.core.complete import CompleteRequest
@@ -297,7 +304,7 @@ class CompletionIn(OpenAIRequest):
     )
 
     prompt: Annotated[
-        Text, BeforeValidator(_one_prompt, json_schema_input_type=Text | _OneText)
+        Undescribed, BeforeValidator(_one_prompt, json_schema_input_type=Text | _OneText)
     ] = Field(description="One text, or a list of one.")
 
     echo: unsupported(False) = None  # type: ignore[valid-type]

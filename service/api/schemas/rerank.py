@@ -9,7 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from service.api.schemas.base import GroupId, RequestModel, ResponseModel, Text, capped
+from service.api.schemas.base import (
+    GroupId,
+    RequestModel,
+    ResponseModel,
+    Text,
+    Undescribed,
+    capped,
+)
 from service.api.schemas.foreign import Ignored, unsupported
 from service.core.faults import Faults
 from service.core.limits import Limits
@@ -33,7 +40,9 @@ def _text_of(value: object) -> object:
     return value["text"]
 
 
-DocumentText = Annotated[Text, BeforeValidator(_text_of, json_schema_input_type=Text | DocumentIn)]
+DocumentText = Annotated[
+    Undescribed, BeforeValidator(_text_of, json_schema_input_type=Text | DocumentIn)
+]
 
 
 class RerankIn(RequestModel):
