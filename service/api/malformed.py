@@ -17,9 +17,9 @@ from service.api.problems import MEDIA_TYPE
 _DETAIL = "This is not an HTTP/1.1 request."
 
 
-def http_protocol() -> type[asyncio.Protocol]:
+def http_protocol(parser: type[asyncio.Protocol] = AutoHTTPProtocol) -> type[asyncio.Protocol]:
     """uvicorn's protocol with its refusal of malformed requests replaced."""
-    return type("HttpProtocol", (_AnswersMalformed, AutoHTTPProtocol), {})
+    return type("HttpProtocol", (_AnswersMalformed, parser), {})
 
 
 class _AnswersMalformed:

@@ -6,15 +6,14 @@ A server of this process stands in the LLM's place, so that its requests can be 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from fixtures.openai_fake import FakeServer, Reply, Request, chat, fake_server
-from fixtures.serve_process import serving_beside
+from fixtures.openai_fake import FakeServer, Handler, Reply, Request, chat, fake_server
+from fixtures.redis_server import free_port
+from fixtures.serve_process import ServeProcess, serving
 from fixtures.wire import check
 
 SYSTEM = "You are the town's assistant. Never give medical advice."
@@ -31,20 +30,34 @@ GROUP = {
 SAYS = {0: "Plant trees.", 1: "Sow a meadow.", 2: "Pave it."}
 
 
+PORT = free_port()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
+    with serving(
+        tmp_path_factory.mktemp("proposals"),
+        GPO_GENERATOR="vllm-http",
+        GPO_GENERATOR_URL=f"http://127.0.0.1:{PORT}/v1",
+        GPO_SYSTEM_PROMPT=SYSTEM,
+        GPO_CONSENSUS_WEIGHT="0.5",
+        GPO_RELEVANCE_WEIGHT="2",
+    ) as service:
+        httpx.put(f"{service.url}/groups/gardeners", json=GROUP).raise_for_status()
+        yield service
+        assert "Traceback" not in service.said
+
+
+@pytest.fixture
+async def client(running: ServeProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as opened:
+        yield opened
+
+
 @asynccontextmanager
-async def service(
-    folder: Path, answer: Any, **settings: str
-) -> AsyncIterator[tuple[FakeServer, httpx.AsyncClient]]:
-    async with fake_server(answer) as upstream:
-        given = {"GPO_GENERATOR": "vllm-http", "GPO_GENERATOR_URL": upstream.url, **settings}
-        async with (
-            serving_beside(folder, **given) as running,
-            httpx.AsyncClient(base_url=running.url, timeout=60) as client,
-        ):
-            made = await client.put("/groups/gardeners", json=GROUP)
-            made.raise_for_status()
-            yield upstream, client
-        assert "Traceback" not in running.said
+async def upstream_saying(answer: Handler) -> AsyncIterator[FakeServer]:
+    async with fake_server(answer, port=PORT) as upstream:
+        yield upstream
 
 
 async def says(request: Request) -> Reply:
@@ -57,8 +70,8 @@ def told(upstream: FakeServer) -> list[dict[str, str]]:
     return messages
 
 
-async def test_the_operators_prompt_stays_first(tmp_path: Path) -> None:
-    async with service(tmp_path, says, GPO_SYSTEM_PROMPT=SYSTEM) as (upstream, client):
+async def test_the_operators_prompt_stays_first(client: httpx.AsyncClient) -> None:
+    async with upstream_saying(says) as upstream:
         asked = {"group_id": "gardeners", "prompt": "What now?", "n": 1, "seed": 0}
         await client.post("/generate", json=asked)
         assert told(upstream) == [
@@ -87,8 +100,8 @@ async def test_the_operators_prompt_stays_first(tmp_path: Path) -> None:
             assert order == sorted(order)
 
 
-async def test_the_strongest_preferences_come_first(tmp_path: Path) -> None:
-    async with service(tmp_path, says) as (upstream, client):
+async def test_the_strongest_preferences_come_first(client: httpx.AsyncClient) -> None:
+    async with upstream_saying(says) as upstream:
         body = {
             "preferences": GROUP["preferences"],
             "prompt": "What now?",
@@ -105,8 +118,10 @@ async def test_the_strongest_preferences_come_first(tmp_path: Path) -> None:
         assert refusal.json()["errors"][0]["pointer"] == "/steering"
 
 
-async def test_candidates_are_drawn_once_each_with_its_seed_and_limits(tmp_path: Path) -> None:
-    async with service(tmp_path, says) as (upstream, client):
+async def test_candidates_are_drawn_once_each_with_its_seed_and_limits(
+    client: httpx.AsyncClient,
+) -> None:
+    async with upstream_saying(says) as upstream:
         other = {**GROUP, "preferences": GROUP["preferences"][:1]}
         await client.put("/groups/others", json=other)
         body = {
@@ -140,11 +155,13 @@ async def test_candidates_are_drawn_once_each_with_its_seed_and_limits(tmp_path:
         (Reply(text="<html>"), 502, "generator_protocol_error"),
     ],
 )
-async def test_one_failed_candidate(tmp_path: Path, failure: Reply, status: int, code: str) -> None:
+async def test_one_failed_candidate(
+    client: httpx.AsyncClient, failure: Reply, status: int, code: str
+) -> None:
     async def answer(request: Request) -> Reply:
         return failure if request.body["seed"] == 1 else await says(request)
 
-    async with service(tmp_path, answer) as (_, client):
+    async with upstream_saying(answer):
         body = {"group_id": "gardeners", "prompt": "What now?", "n": 3, "seed": 0}
         refusal = await client.post("/generate", json=body)
         assert (refusal.status_code, refusal.json()["code"]) == (status, code)
@@ -156,13 +173,13 @@ async def test_one_failed_candidate(tmp_path: Path, failure: Reply, status: int,
         assert answered["text"] in (SAYS[0], SAYS[2])
 
 
-async def test_a_slow_candidate(tmp_path: Path) -> None:
+async def test_a_slow_candidate(client: httpx.AsyncClient) -> None:
     async def answer(request: Request) -> Reply:
         if request.body["seed"] == 1:
             await asyncio.Event().wait()
         return await says(request)
 
-    async with service(tmp_path, answer) as (_, client):
+    async with upstream_saying(answer):
         body = {"group_id": "gardeners", "prompt": "Now?", "n": 2, "seed": 0, "timeout_s": 1.5}
         refusal = await client.post("/generate", json=body)
         assert (refusal.status_code, refusal.json()["code"]) == (504, "deadline_exceeded")
@@ -171,13 +188,15 @@ async def test_a_slow_candidate(tmp_path: Path) -> None:
         assert [c["index"] for c in answered.json()["candidates"]] == [0]
 
 
-async def test_reasoning_is_not_scored_and_nothing_loses_to_anything(tmp_path: Path) -> None:
+async def test_reasoning_is_not_scored_and_nothing_loses_to_anything(
+    client: httpx.AsyncClient,
+) -> None:
     thoughts = {0: "<think>Trees? Yes.</think>Plant trees.", 1: "", 2: "<think>Nothing.</think> "}
 
     async def answer(request: Request) -> Reply:
         return chat(thoughts[request.body["seed"]])
 
-    async with service(tmp_path, answer) as (_, client):
+    async with upstream_saying(answer):
         body = {"group_id": "gardeners", "prompt": "What now?", "n": 3, "seed": 0}
         answered = (await client.post("/generate", json=body)).json()
         assert answered["text"] == "Plant trees."
@@ -188,11 +207,11 @@ async def test_reasoning_is_not_scored_and_nothing_loses_to_anything(tmp_path: P
             scored["results"][0]["score"], abs=1e-6
         )
         assert [c["score"] for c in answered["candidates"][1:]] == [0, 0]
+        assert [c["selection_score"] for c in answered["candidates"][1:]] == [0, 0]
 
 
-async def test_what_settings_add_to_the_score(tmp_path: Path) -> None:
-    weights = {"GPO_CONSENSUS_WEIGHT": "0.5", "GPO_RELEVANCE_WEIGHT": "2"}
-    async with service(tmp_path, says, **weights) as (_, client):
+async def test_what_settings_add_to_the_score(client: httpx.AsyncClient) -> None:
+    async with upstream_saying(says):
         body = {"group_id": "gardeners", "prompt": "What about trees?", "n": 3, "seed": 0}
         answered = (await client.post("/generate", json=body)).json()
         assert (answered["consensus_weight"], answered["relevance_weight"]) == (0.5, 2)
