@@ -62,6 +62,7 @@ FRAMES = {
     "no colon": get(b"/livez", HOST, b"nonsense"),
     "folded": get(b"/livez", HOST, b"X-A: a", b" b"),
     "null in a header": get(b"/livez", HOST, b"X-A: a\x00b"),
+    "control bytes in a header": get(b"/livez", HOST, b"X-Request-Id: a\x01\x7f\x1b[2Jb"),
     "bare line feeds": b"GET /livez HTTP/1.1\nHost: x\n\n",
     "many headers": get(b"/livez", HOST, *[b"X-A: b"] * 3_000),
     "long header": get(b"/livez", HOST, b"X-A: " + b"b" * 200_000),
