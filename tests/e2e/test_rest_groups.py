@@ -215,3 +215,12 @@ def test_what_is_not_there_is_404(client: httpx.Client, new_id: str) -> None:
     ):
         response = client.request(method, path, json=body)
         assert refused(response, 404)["code"] == "group_not_found", path
+
+
+def test_a_page_holds_fifty_unless_told_otherwise(client: httpx.Client, new_id: str) -> None:
+    for index in range(51):
+        client.put(f"/groups/{new_id}-{index}", json=group()).raise_for_status()
+    page = client.get("/groups").json()
+    assert len(page["data"]) == 50
+    assert page["has_more"]
+    assert len(client.get("/groups?limit=1000").json()["data"]) > 50
