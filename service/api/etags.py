@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from service.core.errors import FieldError, InvalidInput
 from service.core.groups import Expected
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|\Z)')
-CONDITION = r'^\s*(\*|(W/)?"[!#-~]*"(\s*,\s*(W/)?"[!#-~]*")*)\s*$'
+TAGS_PATTERN = r'^\s*(W/)?"[!#-~]*"(\s*,\s*(W/)?"[!#-~]*")*\s*$'
+CONDITION: dict[str, Any] = {"oneOf": [{"enum": ["*"]}, {"pattern": TAGS_PATTERN}]}
 """What If-Match and If-None-Match may hold, for the document: * or ETags."""
 _NO_TAGS = 'must be * or ETags such as "3"'
 _VERSION = re.compile(r"[0-9]{1,18}")

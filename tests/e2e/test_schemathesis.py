@@ -38,7 +38,7 @@ CAPS = {
     "GPO_MAX_N": "3",
     "GPO_BEST_OF": "2",
     "GPO_MAX_OPTIONS": "6",
-    "GPO_MAX_PREFERENCES": "6",
+    "GPO_MAX_PREFERENCES": "40",
     "GPO_MAX_QUESTIONS": "3",
     "GPO_MAX_RESPONSES": "6",
     "GPO_MAX_GROUPS": "3",

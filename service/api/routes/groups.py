@@ -33,7 +33,8 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         description='The versions that the write may meet: ETags such as "3", or *.',
-        json_schema_extra={"minLength": 1, "pattern": CONDITION},
+        examples=['"1"'],
+        json_schema_extra=CONDITION,
     ),
 ]
 IfNoneMatch = Annotated[
@@ -41,7 +42,8 @@ IfNoneMatch = Annotated[
     Header(
         alias="If-None-Match",
         description='The version that is known: an ETag such as "3". If it is current: 304.',
-        json_schema_extra={"minLength": 1, "pattern": CONDITION},
+        examples=['"1"'],
+        json_schema_extra=CONDITION,
     ),
 ]
 OnlyNew = Annotated[
@@ -49,7 +51,8 @@ OnlyNew = Annotated[
     Header(
         alias="If-None-Match",
         description="* creates only.",
-        json_schema_extra={"minLength": 1, "pattern": r"^\*$"},
+        examples=["*"],
+        json_schema_extra={"enum": ["*"]},
     ),
 ]
 IdempotencyKey = Annotated[
@@ -57,6 +60,7 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         description="Makes a repetition give what the first request created.",
+        examples=["3f1c7e52-import-1"],
         json_schema_extra={"minLength": 1, "maxLength": _MOST_KEY_CHARS, "pattern": SOME_TEXT},
     ),
 ]

@@ -14,7 +14,8 @@ import jsonschema
 import pytest
 from fixtures.service_app import GROUP, Bench
 
-from service.api.etags import CONDITION
+from service.api.etags import TAGS_PATTERN, is_unchanged
+from service.core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -175,10 +176,13 @@ async def test_the_document_and_the_service_agree(
     assert response.is_success == fits, response.text
 
 
-@pytest.mark.parametrize("value", ["*", '"3"', 'W/"3"', '"1", "x"', ' "1" ,W/"2" '])
+@pytest.mark.parametrize("value", ['"3"', 'W/"3"', '"1", "x"', ' "1" ,W/"2" '])
 def test_conditions_are_described_as_they_are_read(value: str) -> None:
-    assert re.search(CONDITION, value)
-    assert not re.search(CONDITION, value + '"')
+    assert re.search(TAGS_PATTERN, value)
+    assert is_unchanged(value, 3) == ("3" in value)
+    assert not re.search(TAGS_PATTERN, value + '"')
+    with pytest.raises(InvalidInput):
+        is_unchanged(value + '"', 3)
 
 
 async def test_whole_numbers_may_be_written_with_a_point(bench: Bench) -> None:
