@@ -28,7 +28,7 @@ from service.api.routes import (
 )
 from service.api.telemetry.telemetry import Telemetry
 from service.settings import Settings
-from service.wiring import Parts, build_use_cases, open_parts
+from service.wiring import Parts, build_use_cases, limits_of, open_parts
 
 _MB = 1_000_000
 
@@ -77,7 +77,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.state.telemetry = Telemetry()  # until the lifespan brings that of the parts
     app.add_middleware(Observe)
     errors.install(app)
-    describe(app)
+    describe(app, limits_of(settings))
     return app
 
 

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 
 from service import logs
 from service.api.drain import Drain
+from service.api.malformed import http_protocol
 from service.app import create_app
 from service.core.contexts import embedder_label
 from service.core.domain import EmbedderIdentity
@@ -106,6 +107,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         app = create_app(settings, parts)
         config = uvicorn.Config(
             app,
+            http=http_protocol(),
+            ws="none",
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.api.document import complete
 from service.api.problems import MEDIA_TYPE
+from service.core.limits import Limits
 
 DESCRIPTION = """
 Register a group of people with a few of its preferences; then ask how it would answer a question
@@ -19,8 +21,8 @@ Every route also answers under `/v1`. Every error is a problem (RFC 9457) that n
 """
 
 
-def describe(app: FastAPI) -> None:
-    """Make `app` give out its OpenAPI document with errors as problems."""
+def describe(app: FastAPI, limits: Limits) -> None:
+    """Make `app` give out its OpenAPI document with errors as problems and the limits as caps."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -32,6 +34,7 @@ def describe(app: FastAPI) -> None:
                 tags=app.openapi_tags,
             )
             _as_problems(app.openapi_schema)
+            complete(app.openapi_schema, limits)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
