@@ -9,7 +9,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SETTING = "GPO_API_KEYS"
@@ -30,7 +30,7 @@ class ApiKey:
     """The SHA-256 digest (32 bytes) of one key, and the tenant whose it is."""
 
     tenant: str
-    digest: bytes
+    digest: bytes = field(repr=False)
 
     @property
     def entry(self) -> str:

@@ -269,8 +269,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"GPO_LOG_TEXTS writes at level debug, but GPO_LOG_LEVEL is {self.log_level!r}"
             )
+        keys = self.keys  # read now, so that a wrong list ends the start
         for name in ("rate_requests", "rate_candidates"):
-            if getattr(self, name) is not None and not self.keys:
+            if getattr(self, name) is not None and not keys:
                 raise ValueError(
                     f"GPO_{name.upper()} is counted for each key, but GPO_API_KEYS is not set"
                 )

@@ -47,7 +47,7 @@ def parse_rate(text: str, resource: Resource) -> RateLimitItem:
     if len(found) > 1:
         raise SettingsError(f"{setting}={text!r} names {len(found)} quotas; name one")
     [item] = found
-    if not item.amount or not item.multiples:
+    if not item.amount:
         raise SettingsError(f"{setting}={text!r} allows nothing; name at least 1")
     item.namespace = resource
     return item
