@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import problem_response
 from service.api.refusals import Refusal
 from service.api_keys import ApiKey, digest_of
 from service.core.request_context import TENANT
@@ -69,7 +68,7 @@ class Guard:
             key = self._identify(scope)
         except Refusal as refusal:
             if not self._is_open(scope["path"]):
-                await _answer(refusal, scope, receive, send)
+                await refusal.response(scope)(scope, receive, send)
                 return
             await self._app(scope, receive, send)
             return
@@ -107,14 +106,3 @@ def caller_of(key: ApiKey) -> str:
 
 def _unauthorized(detail: str) -> Refusal:
     return Refusal(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
-
-
-async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    response = problem_response(
-        scope,
-        status=refusal.status_code,
-        code=refusal.code,
-        detail=refusal.detail,
-        headers=refusal.headers,
-    )
-    await response(scope, receive, send)
