@@ -11,11 +11,13 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from service.api import errors
-from service.api.documentation import DESCRIPTION, describe
+from service.api.auth import Guard
+from service.api.documentation import DESCRIPTION, add_docs_page, describe
 from service.api.drain import Drain, DrainGate
 from service.api.edge import Edge
 from service.api.head import Head
 from service.api.observe import Observe
+from service.api.quotas import Quotas
 from service.api.routes import (
     generate,
     groups,
@@ -26,10 +28,13 @@ from service.api.routes import (
     rerank,
     score,
 )
+from service.api.shield import Shield
 from service.api.telemetry.telemetry import Telemetry
+from service.core.domain import DEFAULT_TENANT
 from service.settings import Settings
 from service.wiring import Parts, build_use_cases, limits_of, open_parts
 
+_KB = 1_000
 _MB = 1_000_000
 
 
@@ -47,6 +52,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             if opened is None:
                 opened = await stack.enter_async_context(open_parts(settings))
             app.state.telemetry = opened.telemetry
+            app.state.meters = opened.meters
             app.state.use_cases = use_cases = build_use_cases(settings, opened)
             stack.push_async_callback(use_cases.close)
             app.state.stopping = False
@@ -58,6 +64,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         version=version("gpo-serve"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
@@ -70,14 +77,21 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.include_router(openai.router, prefix="/v1")
     app.include_router(rerank.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    add_docs_page(app)
     app.state.drain = drain
+    app.state.open_tenant = None if settings.keys else DEFAULT_TENANT
     app.add_middleware(Head)
     app.add_middleware(DrainGate, drain=drain)
+    if settings.rate_requests or settings.rate_candidates:
+        app.add_middleware(Quotas)
     app.add_middleware(Edge, max_body_bytes=int(settings.max_body_mb * _MB))
+    if settings.keys:
+        app.add_middleware(Guard, keys=settings.keys)
+    app.add_middleware(Shield, max_head_bytes=int(settings.max_head_kb * _KB))
     app.state.telemetry = Telemetry()  # until the lifespan brings that of the parts
     app.add_middleware(Observe)
     errors.install(app)
-    describe(app, limits_of(settings))
+    describe(app, limits_of(settings), needs_key=bool(settings.keys))
     return app
 
 

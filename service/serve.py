@@ -30,6 +30,7 @@ from service.settings import Settings, SettingsError
 from service.wiring import Parts, build_readiness, open_parts
 
 _TICK_S = 0.05
+_HEAD_BYTES = 65_536
 _FLUSH_S = 2
 _BANKS = {
     "own": "your own groups, without the released figures",
@@ -107,12 +108,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         app = create_app(settings, parts)
         config = uvicorn.Config(
             app,
-            http=http_protocol(),
+            http=http_protocol(max_head_bytes=_head_bytes(settings)),
             ws="none",
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
+            h11_max_incomplete_event_size=_head_bytes(settings),
             timeout_graceful_shutdown=_FLUSH_S,
         )
         down = [
@@ -135,12 +137,18 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
 def _check_exposure(settings: Settings) -> None:
     """Without keys, only this machine may reach the service. Raises SettingsError."""
-    if settings.allow_no_auth or _is_loopback(settings.host):
+    if settings.keys or settings.allow_no_auth or _is_loopback(settings.host):
         return
     raise SettingsError(
         f"GPO_HOST={settings.host} can be reached from other machines, and no client needs a key; "
-        "set GPO_ALLOW_NO_AUTH=1 if something in front of the service keeps strangers out"
+        "set GPO_API_KEYS (gpo keys new TENANT makes a key), or GPO_ALLOW_NO_AUTH=1 if something "
+        "in front of the service keeps strangers out"
     )
+
+
+def _head_bytes(settings: Settings) -> int:
+    """Where uvicorn hangs up on a head that does not end: above all that the edge answers."""
+    return max(_HEAD_BYTES, int(settings.max_head_kb * 4_000))
 
 
 def _is_loopback(host: str) -> bool:
@@ -183,7 +191,15 @@ def _announcement(settings: Settings, listener: socket.socket, parts: Parts) -> 
         f"  embedder   {embedder_label(parts.embedder.identity)} ({settings.embedder})",
         *([] if settings.bank == "released" else [f"  bank       {_BANKS[settings.bank]}"]),
         *_languages(parts.embedder.identity),
+        *_keys(settings),
     ]
+
+
+def _keys(settings: Settings) -> list[str]:
+    if not settings.keys:
+        return []
+    tenants = len({key.tenant for key in settings.keys})
+    return [f"  keys       {len(settings.keys)} of {tenants} tenants; every request needs one"]
 
 
 def _prior(settings: Settings, parts: Parts) -> list[str]:

@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service import client_settings
+from service.api_keys import ApiKey, read_list
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 
@@ -32,12 +33,29 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """Every setting with its default; each field is the variable GPO_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="GPO_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="GPO_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    api_keys: SecretStr | None = Field(
+        None,
+        description="The keys that clients may use: tenant:sha256hex,… or @file with one a line. "
+        "With it every route needs a key, but for /, /livez and /readyz. See docs/security.md.",
+    )
     allow_no_auth: bool = Field(
         False, description="Listen beyond loopback although clients need no key."
+    )
+    rate_requests: str | None = Field(
+        None,
+        description="Requests that one key may send, such as 100/minute; none: no limit "
+        "(GPO_API_KEYS).",
+    )
+    rate_candidates: str | None = Field(
+        None,
+        description="Candidates that one key may have drawn, such as 2000/hour; none: no limit "
+        "(GPO_API_KEYS).",
     )
     store_url: str = Field(
         "sqlite:///gpo.db",
@@ -151,6 +169,13 @@ class Settings(BaseSettings):
     max_tokens: int = Field(4_096, ge=1, description="Most tokens of one completion.")
     max_list: int = Field(1_000, ge=1, description="Most groups on one page of a listing.")
     max_body_mb: float = Field(8.0, gt=0, description="Largest request body, in MB.")
+    max_head_kb: float = Field(
+        16.0,
+        gt=0,
+        le=256,
+        description="Largest head of a request, in KB: its address and headers together. One "
+        "header may have 8 KB.",
+    )
     max_text_chars: int = Field(32_000, ge=1, description="Longest single text, in characters.")
     max_candidates_in_flight: int = Field(
         256, ge=1, description="Candidates drawn at the same time; more are refused with 503."
@@ -250,9 +275,20 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"GPO_LOG_TEXTS writes at level debug, but GPO_LOG_LEVEL is {self.log_level!r}"
             )
+        keys = self.keys  # read now, so that a wrong list ends the start
+        for name in ("rate_requests", "rate_candidates"):
+            if getattr(self, name) is not None and not keys:
+                raise ValueError(
+                    f"GPO_{name.upper()} is counted for each key, but GPO_API_KEYS is not set"
+                )
         if self.traces_url and not self.traces_url.startswith(("http://", "https://")):
             raise ValueError("GPO_TRACES_URL must start with http:// or https://")
         return self
+
+    @cached_property
+    def keys(self) -> tuple[ApiKey, ...]:
+        """The keys that clients may use; none are needed if there are none."""
+        return () if self.api_keys is None else read_list(self.api_keys.get_secret_value())
 
     @cached_property
     def generator_urls(self) -> tuple[str, ...]:

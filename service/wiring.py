@@ -6,7 +6,7 @@ Adapters are imported when they are opened, so that the command line stays quick
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from service.core.health import Readiness
 from service.core.limits import Limits
 from service.core.ports import Bank, Embedder, GroupStore, LanguageModel, Scorer
 from service.core.predict import Predict
+from service.core.quotas import Meter, Resource
 from service.core.results import Results
 from service.core.score import Score
 from service.core.served import ServedModel
@@ -47,6 +48,7 @@ class Parts:
     bank: Bank | None = None
     telemetry: Telemetry = field(default_factory=Telemetry)
     counts: ScoringCounts = field(default_factory=ScoringCounts)
+    meters: Mapping[Resource, Meter] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -56,11 +58,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     One after the other: torch and transformers do not bear being imported from two threads.
     """
     from service.adapters.generators.open import open_generator
+    from service.adapters.quotas.open import open_meters
     from service.adapters.scoring.open import open_scoring
     from service.adapters.stores.open import open_store
 
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(_open_telemetry(settings))
+        meters = await stack.enter_async_context(open_meters(settings))
         store = open_store(settings.store_url)
         stack.push_async_callback(store.close)
         embedder, scorer = open_scoring(settings)
@@ -80,7 +84,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             },
             waiting=lambda: scorer.worker.waiting,
         )
-        yield Parts(store, generator, embedder, scorer, scorer.banks, telemetry, counts)
+        yield Parts(store, generator, embedder, scorer, scorer.banks, telemetry, counts, meters)
 
 
 @asynccontextmanager

@@ -145,6 +145,7 @@ class FakeGenerator:
     prompts: list[Prompt] = field(default_factory=list)
     params: list[SamplingParams] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+    salts: list[str | None] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
     down: Exception | None = None
@@ -167,6 +168,7 @@ class FakeGenerator:
         self.prompts.append(prompt)
         self.params.append(params)
         self.seeds.append(seed)
+        self.salts.append(cache_salt)
         self.started.set()
         try:
             await asyncio.sleep(3600 if self.hang(seed) else 0)
@@ -199,6 +201,7 @@ class FakeGenerator:
     ) -> list[float]:
         """The longer an option, the less likely."""
         self.prompts.append(prompt)
+        self.salts.append(cache_salt)
         await asyncio.sleep(0)
         if self.down is not None:
             raise self.down

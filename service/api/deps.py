@@ -13,12 +13,12 @@ from starlette.types import Receive
 from service.api.drain import Drain
 from service.api.refusals import ClientGone
 from service.core.complete import Complete
-from service.core.domain import DEFAULT_TENANT
 from service.core.errors import DeadlineExceeded
 from service.core.groups import Groups
 from service.core.health import Readiness
 from service.core.limits import Limits
 from service.core.predict import Predict
+from service.core.quotas import Quota
 from service.core.score import Score
 from service.core.served import ServedModel
 from service.core.steer import Steer
@@ -66,13 +66,33 @@ async def _draining(request: Request) -> bool:
     return drain.begun
 
 
-async def _tenant() -> str:
-    return DEFAULT_TENANT
+async def _tenant(request: Request) -> str:
+    """Whose data: that of the key, or where no key is needed that of everyone."""
+    tenant = request.scope["state"].get("tenant") or request.app.state.open_tenant
+    assert isinstance(tenant, str)  # or a route without a key asks for data
+    return tenant
+
+
+async def _is_known(request: Request) -> bool:
+    """Whether more than strangers may know is told."""
+    return request.app.state.open_tenant is not None or "tenant" in request.scope["state"]
 
 
 Services = Annotated[UseCases, Depends(_use_cases)]
 Tenant = Annotated[str, Depends(_tenant)]
 Draining = Annotated[bool, Depends(_draining)]
+Known = Annotated[bool, Depends(_is_known)]
+
+
+async def take_candidates(request: Request, n: int, limits: Limits, *, at: str) -> None:
+    """Take n from the key's quota of candidates, where there is one.
+
+    `at` points to the field that asks for them. Raises RateLimited, InputTooLarge.
+    """
+    quota: Quota | None = request.scope["state"].get("quota")
+    # What is over the cap is refused in the cap's own words, and takes nothing.
+    if quota is not None and n <= limits.n:
+        await quota.take("candidates", n, at=at)
 
 
 async def in_time(request: Request, work: Coroutine[Any, Any, T], *, seconds: float) -> T:

@@ -41,7 +41,7 @@ class Edge:
 
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self._max_body_bytes:
-            await _answer(self._too_large(), scope, receive, send)
+            await self._too_large().response(scope)(scope, receive, send)
             return
         try:
             await self._app(scope, self._limited(receive), noting_send)
@@ -83,14 +83,3 @@ class Edge:
         return Refusal(
             413, "body_too_large", f"The body is larger than {self._max_body_bytes} bytes."
         )
-
-
-async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    response = problem_response(
-        scope,
-        status=refusal.status_code,
-        code=refusal.code,
-        detail=refusal.detail,
-        headers=refusal.headers,
-    )
-    await response(scope, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ _TABLE: Mapping[type[core.GpoServeError], tuple[int, str]] = {
     core.GeneratorProtocolError: (502, "generator_protocol_error"),
     core.ScorerFailed: (502, "scorer_failed"),
     core.Overloaded: (503, "overloaded"),
+    core.RateLimited: (429, "rate_limited"),
     core.DeadlineExceeded: (504, "deadline_exceeded"),
     core.GpoServeError: (500, "internal_error"),
 }
@@ -83,6 +85,8 @@ def problem_of(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(exc, core.Overloaded):
         headers["Retry-After"] = str(exc.retry_after_s)
+    elif isinstance(exc, core.RateLimited):
+        headers["Retry-After"] = str(math.floor(exc.retry_after_s) + 1)
     elif isinstance(exc, core.StoreUnavailable):
         headers["Retry-After"] = str(_STORE_RETRY_S)
     return problem_response(

@@ -26,7 +26,7 @@ _PROBLEMS: Mapping[int, tuple[str, str, Sequence[tuple[str, str]]]] = {
         "/preferences: at most 2000 preferences; found 2001",
         [("/preferences", "at most 2000 preferences; found 2001")],
     ),
-    414: ("address_too_long", "The address is too long.", ()),
+    414: ("uri_too_long", "The address is longer than 8192 bytes.", ()),
     415: ("unsupported_media_type", "Send application/json, not 'text/plain'.", ()),
     422: (
         "invalid_input",

@@ -1,11 +1,13 @@
-"""What the HTTP edge itself refuses, before a use case is asked."""
+"""What the HTTP edge itself refuses, before a use case is asked, and how that is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Response
+from starlette.types import Scope
 
+from service.api.problems import problem_response
 from service.core.errors import FieldError
 
 
@@ -27,6 +29,17 @@ class Refusal(HTTPException):
         super().__init__(status, detail, dict(headers) if headers else None)
         self.code = code
         self.errors = tuple(errors)
+
+    def response(self, scope: Scope) -> Response:
+        """The problem, where no handler of exceptions is in between."""
+        return problem_response(
+            scope,
+            status=self.status_code,
+            code=self.code,
+            detail=self.detail,
+            errors=self.errors,
+            headers=self.headers,
+        )
 
 
 class ClientGone(Exception):

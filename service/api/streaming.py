@@ -25,7 +25,7 @@ PING_S = 15.0
 BEGUN = b": begun\n\n"
 """A comment, which clients skip: sends the head of the response before the first event."""
 
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # JSON leaves these as they are, but some clients take them for the end of a line.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _LOG = logging.getLogger(__name__)

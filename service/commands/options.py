@@ -12,6 +12,7 @@ MODULES = {
     "predict": "service.commands.predict",
     "score": "service.commands.score",
     "generate": "service.commands.generate",
+    "keys": "service.commands.keys",
     "completion": "service.commands.completion",
 }
 SHELLS = ("bash", "zsh", "fish")
@@ -35,6 +36,7 @@ def add_commands(commands: Subparsers[argparse.ArgumentParser]) -> None:
     _add_predict(commands, server)
     _add_score(commands, server)
     _add_generate(commands, server)
+    _add_keys(commands)
     completion = commands.add_parser(
         "completion",
         help="print a script that completes commands in a shell",
@@ -86,6 +88,15 @@ def _add_groups(
     delete = add("delete", "remove a group")
     delete.add_argument("id", metavar="ID")
     delete.add_argument("--if-match", metavar="VERSION", help="only at this version")
+
+
+def _add_keys(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    keys = commands.add_parser("keys", help="make keys for the clients of a server")
+    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
+    summary = "make a key and print it, with the entry for GPO_API_KEYS that lets it in"
+    new = actions.add_parser("new", help=summary, description=summary)
+    new.add_argument("tenant", metavar="TENANT", help="whose key; keys of a tenant share its data")
+    new.add_argument("--json", action="store_true", help="print both as JSON")
 
 
 def _asking(

@@ -17,6 +17,7 @@ from service.core.faults import Faults
 from service.core.limits import Limits
 from service.core.ports import Generator
 from service.core.steering import steer_prompt
+from service.core.tenants import cache_salt
 from service.core.texts import check_prompt
 from service.core.timing import Stopwatch
 
@@ -77,7 +78,9 @@ class Complete:
         self._limits = limits
         self._system_prompt = system_prompt
 
-    async def run(self, request: CompleteRequest, *, listen: Listener | None = None) -> Completions:
+    async def run(
+        self, tenant: str, request: CompleteRequest, *, listen: Listener | None = None
+    ) -> Completions:
         """Draw n completions within the request's time, telling `listen` as they grow.
 
         Raises DeadlineExceeded, GeneratorError, InvalidInput (also for what the model refuses).
@@ -91,7 +94,9 @@ class Complete:
             timeout_s=request.timeout_s,
             prompt_at=request.prompt_at,
         ) as deadline:
-            drawing = _Drawing(self._generator, prompt, request.params, deadline, listen)
+            drawing = _Drawing(
+                self._generator, prompt, request.params, deadline, cache_salt(tenant), listen
+            )
             drawn = await run_all(
                 [drawing.one(index, seed + index) for index in range(request.n)],
                 allow_partial=False,
@@ -116,6 +121,7 @@ class _Drawing:
     prompt: Prompt
     params: SamplingParams
     deadline: float
+    cache_salt: str
     listen: Listener | None
 
     async def one(self, index: int, seed: int) -> Completion:
@@ -128,6 +134,7 @@ class _Drawing:
                 self.params,
                 seed=seed,
                 deadline=self.deadline,
+                cache_salt=self.cache_salt,
                 on_text=None if listen is None else (lambda text: listen(Piece(index, text))),
             )
         if listen is not None:

@@ -24,6 +24,7 @@ async def draw_one(
     *,
     seed: int,
     deadline: float,
+    cache_salt: str,
     on_text: OnText | None = None,
 ) -> Completion:
     """One completion before `deadline`, a time.monotonic() instant; `on_text` as in the port.
@@ -33,7 +34,12 @@ async def draw_one(
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             return await generator.generate_one(
-                prompt, params, seed=seed, deadline=deadline, on_text=on_text
+                prompt,
+                params,
+                seed=seed,
+                deadline=deadline,
+                cache_salt=cache_salt,
+                on_text=on_text,
             )
     except TimeoutError as exc:
         raise DeadlineExceeded("A candidate was not drawn in time.") from exc

@@ -16,6 +16,7 @@ GpoServeError
 │   └── GeneratorProtocolError  an answer that cannot be understood
 ├── ScorerFailed            embedding or scoring failed
 ├── Overloaded              no place free: carries seconds to wait
+├── RateLimited             the quota of the key is used up: carries seconds to wait
 └── DeadlineExceeded        the request's time is up; its work was stopped
 """
 
@@ -120,6 +121,14 @@ class Overloaded(GpoServeError):
     """No place is free."""
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(GpoServeError):
+    """The quota of the caller's key is used up for now."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -45,7 +45,7 @@ class Guesses:
         new = [i for i, is_known in enumerate(known) if not is_known]
         asked = [(questions[i].question, questions[i].options) for i in new]
         try:
-            found = await self._guesser.guess(asked)
+            found = await self._guesser.guess(asked, tenant=contexts[0].tenant)
         except GeneratorRejected as exc:
             pointer = f"{at[new[0]]}/question" if len(new) == 1 else "/questions"
             raise InvalidInput([FieldError(pointer, str(exc))]) from exc
@@ -66,7 +66,7 @@ class Guesses:
             return context
         asked = [(group.preferences[i].prompt, group.preferences[i].responses) for i in new]
         try:
-            found = await self._guesser.guess(asked)
+            found = await self._guesser.guess(asked, tenant=context.tenant)
         except GeneratorRejected as exc:
             if group.group_id is not None:
                 raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,11 +28,22 @@ class Readiness:
         self._checks = dict(checks)
         self._timeout_s = timeout_s
         self.last: dict[str, Component] = {}
+        self._looking = asyncio.Lock()
+        self._seen_at = -math.inf
 
-    async def run(self) -> dict[str, Component]:
-        """The parts by name."""
+    async def run(self, *, max_age_s: float = 0.0) -> dict[str, Component]:
+        """The parts by name; as they were up to `max_age_s` seconds ago, where that is allowed."""
+        if not max_age_s:
+            return await self._look()
+        async with self._looking:
+            if time.monotonic() - self._seen_at > max_age_s:
+                await self._look()
+            return self.last
+
+    async def _look(self) -> dict[str, Component]:
         found = await asyncio.gather(*(self._ask(check) for check in self._checks.values()))
         self.last = dict(zip(self._checks, found, strict=True))
+        self._seen_at = time.monotonic()
         return self.last
 
     async def _ask(self, check: Callable[[], Awaitable[None]]) -> Component:

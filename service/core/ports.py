@@ -200,8 +200,12 @@ class LanguageModel(Generator, OptionScorer, Protocol):
 class Guesser(Protocol):
     """Asks a language model how it would answer questions with options."""
 
-    async def guess(self, questions: Sequence[tuple[str, tuple[str, ...]]]) -> list[Guess]:
+    async def guess(
+        self, questions: Sequence[tuple[str, tuple[str, ...]]], *, tenant: str
+    ) -> list[Guess]:
         """One guess for each (question, options), whatever the order of the options.
+
+        Nothing is kept or shared beyond the tenant.
 
         Raises DeadlineExceeded, Overloaded or a GeneratorError.
         """

@@ -22,6 +22,7 @@ from service.core.limits import Limits
 from service.core.ports import Embedder, Generator, Scorer
 from service.core.reasoning import split_reasoning
 from service.core.steering import Steering, steer_prompt
+from service.core.tenants import cache_salt
 from service.core.texts import check_prompt
 from service.core.timing import Stopwatch
 
@@ -147,7 +148,9 @@ class Steer:
             prompt=_asked(request.prompt),
             contexts=[group.context for group in groups],
         )
-        drawing = _Drawing(self._generator, scorer, request, prompt, deadline, listen)
+        drawing = _Drawing(
+            self._generator, scorer, request, prompt, deadline, cache_salt(tenant), listen
+        )
         drawn = await run_all(
             [drawing.one(index, seed + index) for index in range(request.n)],
             allow_partial=request.allow_partial,
@@ -202,6 +205,7 @@ class _Drawing:
     request: GenerateRequest
     prompt: Prompt
     deadline: float
+    cache_salt: str
     listen: Listener | None
 
     async def one(self, index: int, seed: int) -> tuple[Completion, EmbeddedDraft]:
@@ -213,6 +217,7 @@ class _Drawing:
                 self.request.params,
                 seed=seed,
                 deadline=self._drawn_by,
+                cache_salt=self.cache_salt,
             )
         text, reasoning = split_reasoning(completion.text)
         draft = Draft(

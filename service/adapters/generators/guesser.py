@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -19,6 +20,7 @@ from service.core.admission import Admission
 from service.core.byte_lru import ByteLRU
 from service.core.domain import ChatPrompt, FloatArray, Guess, Message
 from service.core.ports import OptionScorer
+from service.core.tenants import cache_salt
 
 AT_A_TIME = 8
 """Listings of one request that are read at the same time, if there are places for so many."""
@@ -30,8 +32,17 @@ Asked = tuple[str, tuple[str, ...]]
 """A question and its options in their canonical order."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What the calls of one request have in common."""
+
+    gate: asyncio.Semaphore
+    deadline: float
+    cache_salt: str
+
+
 class LlmGuesser:
-    """Asks once for each question and model; a call takes a place like a candidate in drawing."""
+    """Asks once for each question, model and tenant; a call takes a place like a candidate."""
 
     def __init__(
         self,
@@ -51,21 +62,23 @@ class LlmGuesser:
         self.cache: ByteLRU[FloatArray] = ByteLRU(CACHE_BYTES)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def guess(self, questions: Sequence[tuple[str, tuple[str, ...]]]) -> list[Guess]:
+    async def guess(
+        self, questions: Sequence[tuple[str, tuple[str, ...]]], *, tenant: str
+    ) -> list[Guess]:
         """One guess for each (question, options); see the port."""
         ranked = [ranks(options) for _, options in questions]
         asked = [
             (question.strip(), tuple(flat(options[i]) for i in order))
             for (question, options), order in zip(questions, ranked, strict=True)
         ]
-        found = await self._shares(list(dict.fromkeys(asked)))
+        found = await self._shares(list(dict.fromkeys(asked)), tenant)
         return [
             Guess(found[each][np.argsort(order)], self._generator.model)
             for each, order in zip(asked, ranked, strict=True)
         ]
 
-    async def _shares(self, asked: Sequence[Asked]) -> dict[Asked, FloatArray]:
-        keys = {each: self._key(*each) for each in asked}
+    async def _shares(self, asked: Sequence[Asked], tenant: str) -> dict[Asked, FloatArray]:
+        keys = {each: self._key(tenant, *each) for each in asked}
         cached = {each: self.cache.get(key) for each, key in keys.items()}
         found = {each: shares for each, shares in cached.items() if shares is not None}
         missing = [each for each in asked if each not in found]
@@ -75,33 +88,32 @@ class LlmGuesser:
             with self._admission.reserve(places):
                 gate = asyncio.Semaphore(places)
                 deadline = time.monotonic() + self._timeout_s
-                new = await together(self._ask(m, keys[m], gate, deadline) for m in missing)
+                asking = _Asking(gate, deadline, cache_salt(tenant))
+                new = await together(self._ask(m, keys[m], asking) for m in missing)
             found |= dict(zip(missing, new, strict=True))
         return found
 
-    async def _ask(
-        self, asked: Asked, key: str, gate: asyncio.Semaphore, deadline: float
-    ) -> FloatArray:
+    async def _ask(self, asked: Asked, key: str, asking: _Asking) -> FloatArray:
         question, options = asked
         # A question that another request is asking is waited for, not asked again.
         async with self._locks.setdefault(key, asyncio.Lock()):
             shares = self.cache.peek(key)
             if shares is None:
                 rows = await together(
-                    self._read(worded(question, listed), options, gate, deadline)
+                    self._read(worded(question, listed), options, asking)
                     for listed in listings(options)
                 )
                 shares = shares_of(options, rows)
                 self.cache.put(key, shares, shares.nbytes + ENTRY_OVERHEAD)
         return shares
 
-    async def _read(
-        self, text: str, options: tuple[str, ...], gate: asyncio.Semaphore, deadline: float
-    ) -> list[float]:
+    async def _read(self, text: str, options: tuple[str, ...], asking: _Asking) -> list[float]:
         prompt = ChatPrompt((*self._system, Message("user", text)))
-        async with gate:
-            return await self._generator.option_logprobs(prompt, options, deadline=deadline)
+        async with asking.gate:
+            return await self._generator.option_logprobs(
+                prompt, options, deadline=asking.deadline, cache_salt=asking.cache_salt
+            )
 
-    def _key(self, question: str, options: tuple[str, ...]) -> str:
-        parts = [self._generator.model, question, *options]
+    def _key(self, tenant: str, question: str, options: tuple[str, ...]) -> str:
+        parts = [tenant, self._generator.model, question, *options]
         return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()

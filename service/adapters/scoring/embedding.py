@@ -15,6 +15,7 @@ from service.adapters.scoring.worker import Worker
 from service.core.byte_lru import ByteLRU
 from service.core.domain import EmbedderIdentity, FloatArray
 from service.core.errors import ScorerFailed
+from service.core.request_context import TENANT
 from service.core.tally import SIZES, Tally
 
 CHUNK = 64
@@ -27,7 +28,7 @@ _Vectors = dict[str, FloatArray]
 
 
 class CachingEmbedder:
-    """Embeds each text once and keeps its vector as long as the cache has room."""
+    """Embeds each text once for each tenant, and keeps its vector as long as there is room."""
 
     def __init__(self, model: Embedder, worker: Worker, *, cache_bytes: int) -> None:
         self._model = model
@@ -44,7 +45,8 @@ class CachingEmbedder:
 
     def oversized(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """For each (prompt, response): are both together longer than the embedder reads?"""
-        keys = [text_key(f"{len(prompt)} {prompt}{response}") for prompt, response in pairs]
+        whose = TENANT.get()
+        keys = [whose + text_key(f"{len(prompt)} {prompt}{response}") for prompt, response in pairs]
         found = [self._oversized.get(key) for key in keys]
         new = [i for i, flag in enumerate(found) if flag is None]
         if new:
@@ -65,7 +67,8 @@ class CachingEmbedder:
         with short ones, and the rest of a cancelled one is never embedded.
         """
         texts = [text.strip() for pair in pairs for text in pair]
-        keys = [text_key(text) for text in texts]
+        whose = TENANT.get()
+        keys = [whose + text_key(text) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
         found: _Vectors = {}
         for key in wanted:

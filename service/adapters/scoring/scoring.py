@@ -74,7 +74,9 @@ class ModuleScorer:
         self._module = module
         self._worker = self.worker = worker
         self.expected: ByteLRU[Expectation] = ByteLRU(EXPECTED_BYTES)
-        self._prior = RememberedPrior(prior or module.prior, self.expected)
+        self._prior = prior or module.prior
+        # As many as there are tenants with keys.
+        self._priors: dict[str, RememberedPrior] = {}
         self._pools = pools or Pools()
         self.banks = banks
         self.cache: ByteLRU[_Ready] = ByteLRU(cache_bytes)
@@ -152,9 +154,17 @@ class ModuleScorer:
     def _base(self, context: Context) -> RememberedPrior:
         """What is expected for this context's group before a guess."""
         if self.banks is None:
-            return self._prior
+            return self._remembered(context.tenant)
         key = self.banks.key(context)
         return RememberedPrior(self.banks.prior(context), self.expected, name=key)
+
+    def _remembered(self, tenant: str) -> RememberedPrior:
+        """The one of a tenant: what another asked answers it no sooner."""
+        found = self._priors.get(tenant)
+        if found is None:
+            found = RememberedPrior(self._prior, self.expected, name=f"{tenant}\0")
+            self._priors[tenant] = found
+        return found
 
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
 
-from service.api.deps import Services, Tenant, while_connected
+from service.api.deps import Services, Tenant, take_candidates, while_connected
 from service.api.errors import documented
 from service.api.schemas.generate import GenerateIn, GenerateOut
 from service.api.schemas.generate_events import (
@@ -50,6 +50,7 @@ async def generate(
     A client that leaves stops the work.
     """
     asked = body.to_core(services.limits)
+    await take_candidates(request, asked.n, services.limits, at="/n")
     if body.stream:
         told = _Told(services.steer, tenant, asked, with_candidates=body.return_candidates)
         return await stream(request, told.run)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
 
-from service.api.deps import Services, Tenant, UseCases, while_connected
+from service.api.deps import Services, Tenant, UseCases, take_candidates, while_connected
 from service.api.errors import documented
 from service.api.named_groups import GroupHeader, one_group
 from service.api.schemas.openai import ChatIn, CompletionIn, OpenAIRequest
@@ -128,12 +128,14 @@ async def _answer(
     # 2. Without a group, what is drawn.
     if group_id is None:
         plain = body.to_complete(services.limits)
+        await take_candidates(request, plain.n, services.limits, at="/n")
         if body.stream:
-            return await stream(request, _PlainStream(services.complete, plain, shape).run)
-        drawn = await while_connected(request, services.complete.run(plain))
+            return await stream(request, _PlainStream(services.complete, tenant, plain, shape).run)
+        drawn = await while_connected(request, services.complete.run(tenant, plain))
         return shape.whole(Answered.drawn(drawn))
     # 3. With one, what it chooses.
     asked = body.to_steer(group_id, services.limits, best_of=services.best_of)
+    await take_candidates(request, asked.n, services.limits, at="/best_of")
     chosen = _Chosen(services.steer, tenant, asked, body, shape)
     if body.stream:
         return await stream(request, chosen.run)
@@ -143,8 +145,11 @@ async def _answer(
 class _PlainStream:
     """Chunks of what is drawn, as it is drawn."""
 
-    def __init__(self, complete: Complete, asked: CompleteRequest, shape: Shape) -> None:
+    def __init__(
+        self, complete: Complete, tenant: str, asked: CompleteRequest, shape: Shape
+    ) -> None:
         self._complete = complete
+        self._tenant = tenant
         self._asked = asked
         self._shape = shape
 
@@ -162,7 +167,7 @@ class _PlainStream:
             else:
                 tell(data(shape.end(step.index, step.completion.finish_reason)))
 
-        result = await self._complete.run(self._asked, listen=listen)
+        result = await self._complete.run(self._tenant, self._asked, listen=listen)
         _close(shape, Answered.drawn(result), tell)
 
 

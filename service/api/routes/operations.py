@@ -6,10 +6,12 @@ from typing import Literal
 
 from fastapi import APIRouter, Response
 
-from service.api.deps import Draining, Services
+from service.api.deps import Draining, Known, Services
 from service.api.schemas.operations import ComponentOut, LiveOut, ReadyOut, VersionOut
 
 router = APIRouter(tags=["operations"])
+# Looking at the parts costs a write; strangers can make no more of them than this.
+_STRANGERS_S = 1.0
 
 
 @router.get("/livez", operation_id="livez")
@@ -18,26 +20,45 @@ async def livez() -> LiveOut:
     return LiveOut()
 
 
-@router.get("/readyz", operation_id="readyz", responses={503: {"model": ReadyOut}})
-async def readyz(response: Response, services: Services, draining: Draining) -> ReadyOut:
-    """Whether requests can be served, part by part; not while the service is shutting down."""
-    found = await services.readiness.run()
+@router.get(
+    "/readyz",
+    operation_id="readyz",
+    response_model_exclude_unset=True,
+    responses={503: {"model": ReadyOut}},
+)
+async def readyz(
+    response: Response, services: Services, draining: Draining, known: Known
+) -> ReadyOut:
+    """Whether requests can be served, part by part; not while the service is shutting down.
+
+    Where keys are needed, who sends none is told the status alone.
+    """
+    found = await services.readiness.run(max_age_s=0.0 if known else _STRANGERS_S)
     status: Literal["ready", "unavailable", "draining"] = "ready"
     if draining:
         status = "draining"
     elif not all(component.ok for component in found.values()):
         status = "unavailable"
     response.status_code = 200 if status == "ready" else 503
+    if not known:
+        return ReadyOut(status=status)
     return ReadyOut(
         status=status,
         components={name: ComponentOut(ok=c.ok, reason=c.reason) for name, c in found.items()},
     )
 
 
-@router.get("/health", operation_id="health", responses={503: {"model": ReadyOut}})
-async def health(response: Response, services: Services, draining: Draining) -> ReadyOut:
-    """The same as `/readyz`."""
-    return await readyz(response, services, draining)
+@router.get(
+    "/health",
+    operation_id="health",
+    response_model_exclude_unset=True,
+    responses={503: {"model": ReadyOut}},
+)
+async def health(
+    response: Response, services: Services, draining: Draining, known: Known
+) -> ReadyOut:
+    """The same as `/readyz`, for those with a key where one is needed."""
+    return await readyz(response, services, draining, known)
 
 
 @router.get("/version", operation_id="version")

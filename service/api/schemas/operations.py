@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from service.api.schemas.base import ResponseModel
 
 
@@ -24,7 +26,9 @@ class ReadyOut(ResponseModel):
     """Whether requests can be served, and what is down."""
 
     status: Literal["ready", "unavailable", "draining"]
-    components: dict[str, ComponentOut]
+    components: dict[str, ComponentOut] = Field(
+        default={}, description="Left out for who sends no key where one is needed."
+    )
 
 
 class VersionOut(ResponseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import socket
@@ -43,6 +45,17 @@ def status_of(*arguments: str) -> object:
         (["--port", "70000"], {}, 2, "GPO_PORT"),
         (["--host", "0.0.0.0"], {}, 2, "GPO_ALLOW_NO_AUTH"),
         (["--host", "::"], {}, 2, "GPO_ALLOW_NO_AUTH"),
+        (["--host", "0.0.0.0"], {}, 2, "GPO_API_KEYS"),
+        (["--host", "192.0.2.1"], {"GPO_API_KEYS": "town:" + "0a" * 32}, 1, "192.0.2.1"),
+        ([], {"GPO_API_KEYS": "town:swordfish"}, 2, "GPO_API_KEYS: the digest of entry 1"),
+        ([], {"GPO_API_KEYS": ""}, 2, "GPO_API_KEYS: entry 1"),
+        ([], {"GPO_RATE_REQUESTS": "5/minute"}, 2, "GPO_API_KEYS"),
+        (
+            [],
+            {"GPO_API_KEYS": "town:" + "0a" * 32, "GPO_RATE_CANDIDATES": "many"},
+            2,
+            "GPO_RATE_CANDIDATES",
+        ),
         (["--host", "192.0.2.1"], {"GPO_ALLOW_NO_AUTH": "1"}, 1, "192.0.2.1"),
         (["--host", "no such host"], {"GPO_ALLOW_NO_AUTH": "1"}, 1, "no such host"),
     ],
@@ -133,3 +146,17 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_listed_command_is_there(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert status_of(command, "--help") == 0
     assert "--" in capsys.readouterr().out
+
+
+def test_a_new_key_is_printed_with_its_entry(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status_of("keys", "new", "town") == 0
+    key, entry = (line.split()[1] for line in capsys.readouterr().out.splitlines())
+    assert entry == f"town:{hashlib.sha256(key.encode()).hexdigest()}"
+    assert status_of("keys", "new", "town", "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["entry"] == f"town:{hashlib.sha256(made['key'].encode()).hexdigest()}"
+    assert made["key"] != key
+    assert status_of("keys", "new", "a tenant") == 2
+    assert "1 to 64 characters" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from models.embedders import EmbedderError
 from service.adapters.scoring.embedding import CHUNK, ENTRY_OVERHEAD, CachingEmbedder
 from service.adapters.scoring.worker import Worker
 from service.core.errors import ScorerFailed
+from service.core.request_context import TENANT
 
 DIM = 8
 Pair = tuple[str, str]
@@ -182,3 +183,18 @@ async def test_closed_means_closed(embedder: CachingEmbedder) -> None:
         await embedder.check()
     with pytest.raises(ScorerFailed):
         await embedder.embed(pairs("a"))
+
+
+async def test_each_tenant_has_vectors_of_its_own() -> None:
+    """How soon an answer comes does not tell what another tenant has sent."""
+    model = LetterModel()
+    embedder = CachingEmbedder(model, Worker(), cache_bytes=1_000_000)
+    try:
+        for tenant in ("a", "b", "a", "b"):
+            token = TENANT.set(tenant)
+            vectors = await embedder.embed([("Is it late?", "No")])
+            np.testing.assert_array_equal(vectors[0], model.vector(("Is it late?", "No")))
+            TENANT.reset(token)
+        assert len(model.calls) == 2
+    finally:
+        await embedder.close()

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from service.api.malformed import http_protocol
 
@@ -18,6 +20,13 @@ PARSERS = {
     "h11": "uvicorn.protocols.http.h11_impl.H11Protocol",
     "httptools": "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol",
 }
+
+HEAD = 20_000
+
+
+async def well(scope: Scope, receive: Receive, send: Send) -> None:
+    await Request(scope, receive).body()
+    await PlainTextResponse("well")(scope, receive, send)
 
 
 @pytest.fixture(params=PARSERS)
@@ -27,7 +36,11 @@ async def port(request: pytest.FixtureRequest) -> AsyncIterator[int]:
     module, _, name = PARSERS[request.param].rpartition(".")
     parser = getattr(importlib.import_module(module), name)
     config = uvicorn.Config(
-        PlainTextResponse("well"), http=http_protocol(parser), ws="none", log_config=None
+        well,
+        http=http_protocol(parser, max_head_bytes=HEAD),
+        h11_max_incomplete_event_size=HEAD,
+        ws="none",
+        log_config=None,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -69,3 +82,28 @@ async def test_nonsense_is_a_problem(port: int, sent: bytes) -> None:
     assert (problem["status"], problem["code"]) == (400, "malformed_request")
     assert problem["request_id"] == headers["x-request-id"]
     assert problem["errors"] == []
+
+
+async def test_a_head_that_does_not_end_is_cut_off(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for start in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+        writer.write(start)
+        await writer.drain()
+    assert (await reader.readuntil(b"well")).startswith(b"HTTP/1.1 200 ")
+
+    async def send_for_ever() -> None:
+        while True:
+            writer.write(b"x-more: 0123456789\r\n" * 50)
+            await writer.drain()
+            await asyncio.sleep(0)  # the server is in this loop
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_for_ever(), 20)
+    writer.close()
+
+
+async def test_a_long_body_is_no_long_head(port: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n"
+    answer, content = await ask(port, head + b"x" * 200_000)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert content == b"well"

@@ -69,7 +69,7 @@ async def streamed(bench: Bench, **changes: Any) -> list[Event]:
     response = await bench.client.post("/generate", json=ASKED | changes)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
-    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["cache-control"] == "no-store"
     assert len(response.headers["x-request-id"]) == 32
     blocks = response.text.removesuffix("\n\n").split("\n\n")
     return [found for block in blocks if (found := parse(block)) is not None]

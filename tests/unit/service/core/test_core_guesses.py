@@ -33,7 +33,9 @@ class Asker:
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     fault: Exception | None = None
 
-    async def guess(self, questions: Sequence[tuple[str, tuple[str, ...]]]) -> list[Guess]:
+    async def guess(
+        self, questions: Sequence[tuple[str, tuple[str, ...]]], *, tenant: str
+    ) -> list[Guess]:
         if self.fault is not None:
             raise self.fault
         self.asked += questions
@@ -111,7 +113,10 @@ async def test_questions_of_a_request() -> None:
     asker = Asker()
     questions = [Question("A?", ("Yes", "No")), Question("B?", ("Yes", "No"))]
     found = await guesses_of(asker).of_questions(
-        [], questions, [_vectors(1), _vectors(2)], at=["/questions/0", "/questions/1"]
+        [group().context],
+        questions,
+        [_vectors(1), _vectors(2)],
+        at=["/questions/0", "/questions/1"],
     )
     assert asker.asked == [("B?", ("Yes", "No"))]
     assert found[0] is None
@@ -128,7 +133,10 @@ async def test_what_the_model_refuses_is_a_fault_of_the_field(
     questions = [Question("A?", ("Yes", "No")), Question("B?", ("Yes", "No"))]
     with pytest.raises(InvalidInput) as caught:
         await guesses.of_questions(
-            [], questions, [_vectors(n) for n in numbers], at=["/questions/0", "/questions/1"]
+            [group().context],
+            questions,
+            [_vectors(n) for n in numbers],
+            at=["/questions/0", "/questions/1"],
         )
     assert [e.pointer for e in caught.value.errors] == [pointer]
 

@@ -13,6 +13,7 @@ from service.adapters.generators.guesser import LlmGuesser
 from service.core.admission import Admission
 from service.core.domain import ChatPrompt, Prompt
 from service.core.errors import DeadlineExceeded, GeneratorUnavailable, Overloaded
+from service.core.tenants import cache_salt
 
 QUESTION = ("May shops open?", ("No", "Yes", "Never on a Sunday"))
 MIXED = ("May shops open? ", ("Never on  a Sunday", "No", "Yes"))
@@ -29,6 +30,7 @@ class Reader:
     fault: Exception | None = None
     now: int = 0
     most: int = 0
+    salts: set[str | None] = field(default_factory=set)
 
     async def option_logprobs(
         self,
@@ -39,6 +41,7 @@ class Reader:
         cache_salt: str | None = None,
     ) -> list[float]:
         self.prompts.append(prompt)
+        self.salts.add(cache_salt)
         self.now += 1
         self.most = max(self.most, self.now)
         try:
@@ -65,7 +68,9 @@ def guesser_of(
 
 
 async def test_a_guess_does_not_depend_on_the_order_of_the_options() -> None:
-    ((straight,), (mixed,)) = [await guesser_of(Reader()).guess([q]) for q in (QUESTION, MIXED)]
+    ((straight,), (mixed,)) = [
+        await guesser_of(Reader()).guess([q], tenant="a") for q in (QUESTION, MIXED)
+    ]
     np.testing.assert_array_equal(straight.shares, mixed.shares[[1, 2, 0]])
     wanted = np.exp([-0.2, -0.3, -1.7])  # the lengths alone: the liking for a place is gone
     np.testing.assert_allclose(straight.shares, wanted / wanted.sum(), atol=1e-6)
@@ -75,9 +80,9 @@ async def test_a_guess_does_not_depend_on_the_order_of_the_options() -> None:
 async def test_each_question_is_asked_once_whatever_its_order() -> None:
     reader = Reader()
     guesser = guesser_of(reader)
-    first = await guesser.guess([QUESTION, OTHER, MIXED])
+    first = await guesser.guess([QUESTION, OTHER, MIXED], tenant="a")
     assert len(reader.prompts) == 3 + 2
-    again = await asyncio.gather(*(guesser.guess([MIXED, OTHER]) for _ in range(3)))
+    again = await asyncio.gather(*(guesser.guess([MIXED, OTHER], tenant="a") for _ in range(3)))
     assert len(reader.prompts) == 3 + 2
     np.testing.assert_array_equal(again[0][0].shares, first[2].shares)
     assert [len(g.shares) for g in first] == [3, 2, 3]
@@ -86,23 +91,23 @@ async def test_each_question_is_asked_once_whatever_its_order() -> None:
 async def test_requests_at_the_same_time_share_the_asking() -> None:
     reader = Reader()
     guesser = guesser_of(reader, capacity=100)
-    await asyncio.gather(*(guesser.guess([QUESTION]) for _ in range(5)))
+    await asyncio.gather(*(guesser.guess([QUESTION], tenant="a") for _ in range(5)))
     assert len(reader.prompts) == 3
 
 
 async def test_another_model_is_asked_anew() -> None:
     reader = Reader()
     guesser = guesser_of(reader)
-    await guesser.guess([OTHER])
+    await guesser.guess([OTHER], tenant="a")
     reader.model = "another"
-    (found,) = await guesser.guess([OTHER])
+    (found,) = await guesser.guess([OTHER], tenant="a")
     assert (found.model, len(reader.prompts)) == ("another", 4)
 
 
 async def test_the_operators_system_prompt_stays_in_front() -> None:
     reader = Reader()
     guesser = LlmGuesser(reader, Admission(8), system_prompt="Be kind.", places=8, timeout_s=9)
-    await guesser.guess([OTHER])
+    await guesser.guess([OTHER], tenant="a")
     assert all(isinstance(p, ChatPrompt) for p in reader.prompts)
     roles = [(p.messages[0].role, p.messages[0].content) for p in reader.prompts]  # type: ignore[union-attr]
     assert roles == [("system", "Be kind.")] * 2
@@ -111,27 +116,27 @@ async def test_the_operators_system_prompt_stays_in_front() -> None:
 async def test_a_request_takes_places_and_no_more() -> None:
     reader = Reader()
     guesser = guesser_of(reader, capacity=5, places=5)
-    await guesser.guess([(f"Is it {i}?", ("No", "Yes", "Maybe")) for i in range(6)])
+    await guesser.guess([(f"Is it {i}?", ("No", "Yes", "Maybe")) for i in range(6)], tenant="a")
     assert reader.most == 5
 
 
 async def test_a_full_service_refuses_at_once_and_frees_its_places() -> None:
     reader = Reader(hold=asyncio.Event())
     guesser = guesser_of(reader, capacity=3)
-    running = asyncio.create_task(guesser.guess([OTHER]))
+    running = asyncio.create_task(guesser.guess([OTHER], tenant="a"))
     while reader.now < 2:  # noqa: ASYNC110 - the reader has no event for it
         await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await guesser.guess([QUESTION])
+        await guesser.guess([QUESTION], tenant="a")
     reader.hold.set()  # type: ignore[union-attr]
     await running
-    assert len(await guesser.guess([("Is it dark?", ("No", "Yes"))])) == 1
+    assert len(await guesser.guess([("Is it dark?", ("No", "Yes"))], tenant="a")) == 1
 
 
 async def test_time_runs_out_as_an_error() -> None:
     reader = Reader(hold=asyncio.Event())
     with pytest.raises(DeadlineExceeded):
-        await guesser_of(reader, timeout_s=0.05).guess([OTHER])
+        await guesser_of(reader, timeout_s=0.05).guess([OTHER], tenant="a")
     assert reader.now == 0
 
 
@@ -139,7 +144,19 @@ async def test_a_failure_is_no_guess_and_is_not_kept() -> None:
     reader = Reader(fault=GeneratorUnavailable("gone"))
     guesser = guesser_of(reader)
     with pytest.raises(GeneratorUnavailable):
-        await guesser.guess([OTHER, QUESTION])
+        await guesser.guess([OTHER, QUESTION], tenant="a")
     assert reader.now == 0
     reader.fault = None
-    assert len((await guesser.guess([OTHER]))[0].shares) == 2
+    assert len((await guesser.guess([OTHER], tenant="a"))[0].shares) == 2
+
+
+async def test_tenants_share_no_guess_and_no_prefix_cache() -> None:
+    reader = Reader()
+    guesser = guesser_of(reader)
+    (first,) = await guesser.guess([OTHER], tenant="a")
+    asked = len(reader.prompts)
+    assert reader.salts == {cache_salt("a")}
+    (other,) = await guesser.guess([OTHER], tenant="b")
+    assert len(reader.prompts) == 2 * asked
+    assert reader.salts == {cache_salt("a"), cache_salt("b")}
+    assert (first.shares == other.shares).all()
