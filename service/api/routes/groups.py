@@ -14,7 +14,7 @@ from service.api.etags import creates_only, etag, if_match, is_unchanged
 from service.api.schemas.groups import AppendIn, GroupIn, GroupOut, GroupPageOut
 from service.api.schemas.preferences import to_core
 from service.api.strict_json import JsonRoute
-from service.core.domain import Group
+from service.core.domain import Group, GroupSummary
 from service.core.errors import FieldError, InvalidInput
 from service.core.ports import Idempotency
 
@@ -24,6 +24,13 @@ _MOST_KEY_CHARS = 255
 
 IfMatch = Annotated[str | None, Header(alias="If-Match", description='An ETag such as "3", or *.')]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Names this one write, for a day; sent again, it is done once.",
+    ),
+]
 
 
 @router.post(
@@ -39,7 +46,7 @@ async def create_group(
     services: Services,
     tenant: Tenant,
     body: Annotated[GroupIn, Body()],
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> GroupOut:
     """Register a group with a few preferences.
 
@@ -143,19 +150,26 @@ async def put_group(
     responses=documented(*_BODY_ERRORS, 404, 412),
 )
 async def append_preferences(
+    request: Request,
     response: Response,
     services: Services,
     tenant: Tenant,
     group_id: str,
     body: Annotated[AppendIn, Body()],
     match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> GroupOut:
-    """Add preferences to a group, all of them or none."""
+    """Add preferences to a group, all of them or none.
+
+    The same `Idempotency-Key` with the same body adds them once, and gives the same answer.
+    """
+    sent = {"appended_to": group_id, "body": await request.json()}
     group = await services.groups.append(
         tenant,
         group_id,
         to_core(body.preferences, services.limits),
         expected=if_match(match),
+        idempotency=_idempotency(idempotency_key, sent),
     )
     return _tagged(response, group)
 
@@ -173,7 +187,9 @@ async def delete_group(
     await services.groups.delete(tenant, group_id, expected=if_match(match))
 
 
-def _tagged(response: Response, group: Group, *, with_preferences: bool = False) -> GroupOut:
+def _tagged(
+    response: Response, group: Group | GroupSummary, *, with_preferences: bool = False
+) -> GroupOut:
     response.headers["ETag"] = etag(group.version)
     return GroupOut.of(group, with_preferences=with_preferences)
 
