@@ -239,6 +239,11 @@ class GPOClient(Sync):
     ready = method(operations.ready)
     version = method(operations.version)
 
+    @property
+    def base_url(self) -> str:
+        """Where the service is, without a password."""
+        return self._transport.address
+
     def fetch(self, call: Call[Any]) -> httpx.Response:
         """The answer to a call as it came; `call.read` makes it typed."""
         return self._transport.fetch(call)

@@ -92,6 +92,11 @@ class SyncTransport:
         self._connection = connection
         self._http = httpx.Client(**connection.options())
 
+    @property
+    def address(self) -> str:
+        """Where the service is, without a password."""
+        return self._connection.shown
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
