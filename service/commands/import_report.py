@@ -1,4 +1,4 @@
-"""What an import tells while it runs and at its end: a bar, refused groups with their lines, counts.
+"""What an import tells: a bar while it runs, refused groups with their lines, counts at its end.
 
 The bar and the refused groups go to standard error; with --json, lines of JSON to standard output.
 """

@@ -1,6 +1,7 @@
 """One command against a server: opens the client, prints JSON, says errors in sentences.
 
-Status: 0 done, 1 the server refused (also a part of an import) or did not answer, 2 what was given cannot be sent.
+Status: 0 done, 1 the server refused (if only a group of many) or did not answer, 2 what was given
+cannot be sent.
 """
 
 from __future__ import annotations

@@ -20,11 +20,10 @@ Preference = Mapping[str, Any]
 
 
 class Effect(enum.Enum):
-    """What a call changes, and so whether it may be sent twice."""
+    """What a call changes. Every call may be sent twice: keys and ids see to that."""
 
     NONE = "it only reads or computes"
     ONCE = "sent twice it changes no more than sent once"
-    EACH_TIME = "sent twice it may change something twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

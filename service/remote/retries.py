@@ -66,8 +66,7 @@ class Tries:
         refused = isinstance(error, RateLimited)
         if not refused and response.status_code >= 500:
             self._maybe_done |= self._call.effect is not Effect.NONE
-        may_repeat = refused or self._call.effect is not Effect.EACH_TIME
-        if not isinstance(error, (Unavailable, RateLimited)) or not may_repeat:
+        if not isinstance(error, (Unavailable, RateLimited)):
             raise self._last(error)
         return self._wait(error)
 
@@ -81,7 +80,7 @@ class Tries:
             return self._wait(error)
         self._maybe_done |= self._call.effect is not Effect.NONE
         broke = isinstance(exc, (httpx.NetworkError, httpx.RemoteProtocolError))
-        if not broke or self._call.effect is Effect.EACH_TIME:
+        if not broke:
             raise self._last(error)
         return self._wait(error)
 
