@@ -29,6 +29,7 @@ QUESTIONS = {
     "growth": "What do many registered groups cost?",
     "soak": "Does the service stay whole at twice its capacity, with clients that leave?",
     "own_groups": "What is it worth to register groups of one's own?",
+    "importing": "What does an import of many groups take, and what do others wait meanwhile?",
 }
 Row = Mapping[str, Any]
 CANDIDATES = "candidates"
