@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from service.commands.bodies import InputError
 from service.remote.transfer import Format
 
 STANDARD = "-"
 _BOM = b"\xef\xbb\xbf"
-_ID, _NAME = "id ", "name "
 _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -118,18 +117,42 @@ class Records:
         self.header = b"".join(taken)
         taken.clear()
         names = {name: at for at, name in enumerate(header)}
-        line, held, key = self._line + 1, b"", None
+        line, held, whose = self._line + 1, b"", _Whose()
         while (row := _next(rows)) is not None:
             content = b"".join(taken)
             taken.clear()
-            found = _key(row, names, key)
-            if held.strip() and found is not None and key is not None and found != key:
-                yield Record(line, held, _id_of(key))
-                line, held, key = self._line + 1 - _lines_in(content), b"", None
+            found = _Whose.of(row, names)
+            if held.strip() and not whose.takes(found):
+                yield Record(line, held, whose.id)
+                line, held, whose = self._line + 1 - _lines_in(content), b"", _Whose()
             held += content
-            key = key or found
+            whose = _Whose(whose.id or found.id, whose.name or found.name)
         if held.strip():
-            yield Record(line, held, _id_of(key))
+            yield Record(line, held, whose.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """The group that a row of CSV names, as the service tells groups apart."""
+
+    id: str | None = None
+    name: str | None = None
+
+    @classmethod
+    def of(cls, row: list[str], names: dict[str, int]) -> Self:
+        """What the cells say."""
+
+        def cell(name: str) -> str | None:
+            at = names.get(name, len(row))
+            return (row[at] or None) if at < len(row) else None
+
+        return cls(cell("group_id"), cell("group_name"))
+
+    def takes(self, row: _Whose) -> bool:
+        """Whether a row is of this group: by its id, without one by its name, without both too."""
+        if row.id is not None:
+            return row.id == self.id
+        return row.name in (None, self.name)
 
 
 def _lines_in(content: bytes) -> int:
@@ -145,23 +168,6 @@ def _next(rows: Iterator[list[str]]) -> list[str] | None:
             return None
         except csv.Error:
             return []
-
-
-def _key(row: list[str], names: dict[str, int], before: str | None) -> str | None:
-    """What tells the rows of a group from the next one's; None belongs to the group before."""
-
-    def cell(name: str) -> str:
-        at = names.get(name, len(row))
-        return row[at] if at < len(row) else ""
-
-    if group_id := cell("group_id"):
-        return f"{_ID}{group_id}"
-    name = cell("group_name")
-    return f"{_NAME}{name}" if name and _id_of(before) is None else None
-
-
-def _id_of(key: str | None) -> str | None:
-    return key.removeprefix(_ID) if key is not None and key.startswith(_ID) else None
 
 
 def _id_in(content: bytes) -> str | None:

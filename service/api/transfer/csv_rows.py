@@ -123,9 +123,9 @@ class _Group:
         return str(self._fields.get("id", ""))
 
     def takes(self, row: Row) -> bool:
-        """Whether a row is of this group: the same id, the same name without one, or neither."""
-        if "group_id" in row or "id" in self._fields:
-            return row.get("group_id", self.group_id) == self.group_id
+        """Whether a row is of this group: by its id, without one by its name, without both too."""
+        if "group_id" in row:
+            return row["group_id"] == self.group_id
         return row.get("group_name") in (None, self._fields.get("name"))
 
     def add(self, line: int, row: Row, faults: Sequence[Fault]) -> None:

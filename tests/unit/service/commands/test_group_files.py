@@ -45,7 +45,8 @@ def test_rows_of_a_group_stay_together() -> None:
     ]
     found = Records(io.BytesIO(b"".join(rows)), "csv")
     assert [(r.line, r.id, r.content) for r in found] == [
-        (2, "a", b"".join(rows[1:6])),
+        (2, "a", b"".join(rows[1:5])),
+        (7, None, rows[5]),
         (8, "b", rows[6]),
         (9, None, rows[7] + rows[8]),
         (11, None, rows[9]),
