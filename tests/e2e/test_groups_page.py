@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 from fixtures.serve_process import environment
 
 from service.api.transfer.csv_columns import COLUMNS
@@ -21,9 +23,14 @@ def blocks(info: str) -> list[str]:
     return [body for found, body in BLOCK.findall(PAGE) if found == info]
 
 
-def test_the_examples(service_url: str, tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def without_the_examples(service_url: str) -> Iterator[None]:
+    yield
     for name in ("parkside", "roadside"):
         httpx.delete(f"{service_url}/groups/{name}")
+
+
+def test_the_examples(service_url: str, tmp_path: Path) -> None:
     gpo = tmp_path / "gpo"
     gpo.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m service "$@"\n')
     gpo.chmod(0o755)

@@ -26,10 +26,11 @@ PAIR = {"prompt": "A meal?", "chosen": 'Soup, "hot"', "rejected": "Cake.\nAnd mo
 COUNTS = {"question": "How?", "options": ["Well", "Badly"], "counts": [3, 1]}
 
 
-def group(number: int) -> dict[str, Any]:
+def group(number: int, name: str = "g") -> dict[str, Any]:
+    """One of many; versions outlive a deletion, so tests that look at them have names of theirs."""
     share = number % 97 / 97
     return {
-        "id": f"g{number:05}",
+        "id": f"{name}{number:05}",
         "name": f"Group {number} – ü",
         **({"description": f"Of {number}.", "metadata": {"n": number}} if number % 3 else {}),
         "preferences": [
@@ -166,7 +167,7 @@ def wait_for_journal(file: Path) -> None:
 
 
 def test_an_import_that_is_interrupted_goes_on(gpo: Shell, service_url: str) -> None:
-    groups = [group(number) for number in range(4_000)]
+    groups = [group(number, "resumed") for number in range(4_000)]
     file = write(gpo.folder / "groups.jsonl", groups)
     running = gpo.start("import", "groups.jsonl")
     wait_for_journal(file)
@@ -185,7 +186,7 @@ def test_an_import_that_is_interrupted_goes_on(gpo: Shell, service_url: str) -> 
 
 
 def test_a_journal_is_not_trusted_blindly(gpo: Shell, service_url: str) -> None:
-    groups = [group(number) for number in range(2_500)]
+    groups = [group(number, "trusted") for number in range(2_500)]
     file = write(gpo.folder / "groups.jsonl", groups)
     running = gpo.start("import", "groups.jsonl")
     wait_for_journal(file)
@@ -196,12 +197,12 @@ def test_a_journal_is_not_trusted_blindly(gpo: Shell, service_url: str) -> None:
     write(file, [{**groups[0], "name": "Changed"}, *groups[1:]])
     _, err = gpo("import", "groups.jsonl")
     assert "the file has changed" in err
-    assert stored(service_url) == [(g["id"], 1 + (g["id"] == "g00000")) for g in groups]
+    assert stored(service_url) == [(g["id"], 1 + (g == groups[0])) for g in groups]
     clear(service_url)
     write(file, groups)
     journal.write_bytes(kept)
     out, err = gpo("import", "groups.jsonl")
-    assert "has no group 'g00000' any more" in err
+    assert "has no group 'trusted00000' any more" in err
     assert out == "2,500 created\n"
 
 
