@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +36,8 @@ from measuring.machine import ROOT, machine
 from measuring.servers import CannotMeasure, Server, serving, serving_redis
 
 GROUPS = 100_000
-SAMPLE = 200
-"""Groups that are asked after the import, for the texts that this embeds."""
+SAMPLE = 1_000
+"""Groups that are asked after the import: with so many, all texts of the pool come up."""
 PAUSE_S = 0.02
 ALONE_S = 5.0
 _EMBEDDED = re.compile(r'^gpo_scorer_batch_size_sum\{kind="texts"\}\s+(\S+)', re.MULTILINE)
@@ -55,6 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = write_groups(folder / "groups.jsonl", options.groups)
+        file_mb = round(file.stat().st_size / 1e6, 1)
         for store in ["sqlite", "redis"] if options.store == "both" else [options.store]:
             try:
                 rows.append(measure(folder, file, store, options.groups))
@@ -65,15 +66,10 @@ def main() -> None:
         "groups": options.groups,
         "preferences": PREFERENCES,
         "pool_texts": 5 * len(pool()),
-        "file_mb": round(file_mb(rows), 1),
+        "file_mb": file_mb,
         "sample": SAMPLE,
     }
     report.write("importing", measured_on, settings, out=options.out, rows=rows)
-
-
-def file_mb(rows: Sequence[dict[str, Any]]) -> float:
-    """The size of the imported file."""
-    return float(rows[0].pop("file_mb")) if rows else 0.0
 
 
 def write_groups(file: Path, count: int) -> Path:
@@ -137,7 +133,6 @@ def measure(folder: Path, file: Path, store: str, groups: int) -> dict[str, Any]
         settings = {} if redis is None else {"GPO_STORE_URL": redis.url}
         with serving(here, **settings) as server:
             row: dict[str, Any] = {"store": store, "groups": groups}
-            row["file_mb"] = file.stat().st_size / 1e6
             row |= imported(server, here, file, groups)
             began = time.perf_counter()
             gpo(server, here, "export", str(here / "out.jsonl"))
