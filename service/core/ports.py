@@ -266,7 +266,7 @@ class TextMemory(Protocol):
         """Vectors (D,) float32 that are kept, None where there is none."""
 
     def keep(self, texts: Sequence[str], vectors: Sequence[FloatArray]) -> None:
-        """Keep new vectors (D,); returns before that is done."""
+        """Keep vectors (D,), where they are not there already; returns before that is done."""
 
 
 class Embedder(Protocol):

@@ -113,6 +113,24 @@ async def test_each_text_is_embedded_once_in_a_process_and_over_a_restart(
         assert len(again.embedded) == 5 * 5
 
 
+async def test_texts_that_came_with_a_request_before_are_kept_too(
+    open_another: Callable[[], GroupStore],
+) -> None:
+    store, model, again = open_another(), CountingModel(), CountingModel()
+    [group] = drafts(1)
+    async with process(store, model) as (bulk, contexts):
+        await contexts.load(T, Target(preferences=group[1].preferences))
+        assert len(model.embedded) == 5 * 5
+        await bulk.put(T, [group], on_conflict=OnConflict.UPDATE)
+        await use(contexts, [group])
+        assert len(model.embedded) == 5 * 5
+    copy = ("copy", group[1])
+    async with process(store, again) as (bulk, contexts):
+        await bulk.put(T, [copy], on_conflict=OnConflict.UPDATE)
+        await use(contexts, [copy])
+    assert again.embedded == []
+
+
 async def test_contexts_from_kept_texts_are_those_of_fresh_ones(
     open_another: Callable[[], GroupStore],
 ) -> None:
