@@ -29,6 +29,7 @@ QUESTIONS = {
     "growth": "What do many registered groups cost?",
     "soak": "Does the service stay whole at twice its capacity, with clients that leave?",
     "own_groups": "What is it worth to register groups of one's own?",
+    "importing": "What does an import of many groups take, and what do others wait meanwhile?",
 }
 Row = Mapping[str, Any]
 CANDIDATES = "candidates"
@@ -127,11 +128,29 @@ def predict(result: Row) -> Iterator[tuple[str, dict[str, str], Sequence[Row]]]:
     yield "Cold texts:", columns | {"of the embedder": "ratio"}, result["cold"]
 
 
+def importing(result: Row) -> Iterator[tuple[str, dict[str, str], Sequence[Row]]]:
+    """What the import takes, what others wait, what is embedded."""
+    store = {"store": "store"}
+    columns = {"import s": "import_s", "groups/s": "groups_s", "service CPU s": "service_cpu_s"}
+    columns |= {"the same again s": "again_s", "export s": "export_s", "store MB": "store_mb"}
+    columns |= {"service MB before": "memory_before_mb", "highest": "memory_peak_mb"}
+    yield "Through `gpo groups import`, and back:", store | columns, result["rows"]
+    columns = {"/livez p50 ms": "livez_p50_ms", "p95": "livez_p95_ms"}
+    columns |= {"longest": "livez_longest_ms", "p95 without an import": "livez_alone_p95_ms"}
+    columns |= {"/predict p50 ms": "predict_p50_ms", "p95 ": "predict_p95_ms"}
+    columns |= {"p95 without an import ": "predict_alone_p95_ms", "failures": "failures"}
+    yield "Answers to two clients meanwhile:", store | columns, result["rows"]
+    columns = {"of the first sample": "texts_embedded"}
+    columns |= {"of a second, after a restart": "texts_embedded_after_restart"}
+    yield "Texts that are embedded when groups are asked:", store | columns, result["rows"]
+
+
 TABLES: dict[str, Callable[[Row], Iterator[tuple[str, dict[str, str], Sequence[Row]]]]] = {
     "scoring": scoring,
     "overhead": overhead,
     "soak": soak,
     "predict": predict,
+    "importing": importing,
 }
 
 

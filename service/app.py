@@ -27,6 +27,7 @@ from service.api.routes import (
     predict,
     rerank,
     score,
+    transfer,
 )
 from service.api.shield import Shield
 from service.api.telemetry.telemetry import Telemetry
@@ -71,7 +72,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
     )
     # Routes are tried one after the other: the busiest come first.
-    for router in (m.router for m in (predict, score, generate, groups, operations, metrics)):
+    native = (predict, score, generate, transfer, groups, operations, metrics)
+    for router in (module.router for module in native):
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
     app.include_router(openai.router, prefix="/v1")

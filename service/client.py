@@ -6,26 +6,31 @@ errors are in `service.remote.errors`, when a call is sent again in `service.rem
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from service.client_settings import ClientSettings
-from service.remote import asking, groups, operations
+from service.remote import asking, groups, operations, transfer
 from service.remote.answers import (
     Candidate,
     CandidateEvent,
     Choice,
     DoneEvent,
+    ExportedGroup,
     GenerateEvent,
     Generation,
     Group,
     GroupPage,
+    ImportedGroup,
+    ImportReport,
     Prediction,
     Predictions,
     Readiness,
+    RowProblem,
     ScoredEvent,
     Scores,
     SelectedEvent,
@@ -53,6 +58,7 @@ from service.remote.errors import (
 )
 from service.remote.methods import Async, Sync, async_method, async_stream, method, stream
 from service.remote.retries import Retries
+from service.remote.transfer import OnConflict
 from service.remote.transports import AsyncTransport, Connection, SyncTransport
 
 __all__ = [
@@ -64,6 +70,7 @@ __all__ = [
     "ConnectionFailed",
     "DeadlineExceeded",
     "DoneEvent",
+    "ExportedGroup",
     "FieldError",
     "GPOClient",
     "GPOError",
@@ -72,6 +79,8 @@ __all__ = [
     "GeneratorFailed",
     "Group",
     "GroupPage",
+    "ImportReport",
+    "ImportedGroup",
     "InvalidRequest",
     "NotFound",
     "Overloaded",
@@ -83,6 +92,7 @@ __all__ = [
     "RateLimited",
     "Readiness",
     "Retries",
+    "RowProblem",
     "ScoredEvent",
     "Scores",
     "SelectedEvent",
@@ -108,6 +118,33 @@ class Groups(Sync):
     put = method(groups.put)
     append = method(groups.append)
     delete = method(groups.delete)
+    import_part = method(transfer.import_part)
+
+    def import_(
+        self,
+        definitions: Iterable[Mapping[str, Any]],
+        *,
+        on_conflict: OnConflict = "update",
+        dry_run: bool = False,
+    ) -> Iterator[ImportedGroup]:
+        """Create or replace many groups, each as for `create`; yields what became of each.
+
+        They are sent in parts while the results are read: a loop that is left sends no more. A
+        group that is stored with the same content is left unchanged. `line` counts the groups.
+        """
+        for before, content in transfer.parts(definitions):
+            part = transfer.import_part(content, on_conflict=on_conflict, dry_run=dry_run)
+            yield from transfer.placed(part.read(self._transport.fetch(part)), before)
+
+    def export(self, *, after: str | None = None) -> Iterator[ExportedGroup]:
+        """Every group with its preferences in the order of the ids, as `import_` takes them.
+
+        They come while they are read. With `after`, an id, those behind it.
+        """
+        lines = transfer.Lines()
+        with self._transport.opened(transfer.export(after=after)) as response:
+            for chunk in response.iter_bytes():
+                yield from lines.feed(chunk)
 
     def list(self, *, page_size: int | None = None) -> Iterator[Group]:
         """Every group in the order of the ids, a page at a time."""
@@ -133,6 +170,36 @@ class AsyncGroups(Async):
     put = async_method(groups.put)
     append = async_method(groups.append)
     delete = async_method(groups.delete)
+    import_part = async_method(transfer.import_part)
+
+    async def import_(
+        self,
+        definitions: Iterable[Mapping[str, Any]],
+        *,
+        on_conflict: OnConflict = "update",
+        dry_run: bool = False,
+    ) -> AsyncIterator[ImportedGroup]:
+        """Create or replace many groups, each as for `create`; yields what became of each.
+
+        They are sent in parts while the results are read: a loop that is left sends no more. A
+        group that is stored with the same content is left unchanged. `line` counts the groups.
+        """
+        for before, content in transfer.parts(definitions):
+            part = transfer.import_part(content, on_conflict=on_conflict, dry_run=dry_run)
+            report = part.read(await self._transport.fetch(part))
+            for group in transfer.placed(report, before):
+                yield group
+
+    async def export(self, *, after: str | None = None) -> AsyncIterator[ExportedGroup]:
+        """Every group with its preferences in the order of the ids, as `import_` takes them.
+
+        They come while they are read. With `after`, an id, those behind it.
+        """
+        lines = transfer.Lines()
+        async with self._transport.opened(transfer.export(after=after)) as response:
+            async for chunk in response.aiter_bytes():
+                for group in lines.feed(chunk):
+                    yield group
 
     async def list(self, *, page_size: int | None = None) -> AsyncIterator[Group]:
         """Every group in the order of the ids, a page at a time."""
@@ -172,9 +239,18 @@ class GPOClient(Sync):
     ready = method(operations.ready)
     version = method(operations.version)
 
+    @property
+    def base_url(self) -> str:
+        """Where the service is, without a password."""
+        return self._transport.address
+
     def fetch(self, call: Call[Any]) -> httpx.Response:
         """The answer to a call as it came; `call.read` makes it typed."""
         return self._transport.fetch(call)
+
+    def opened(self, call: Call[Any]) -> AbstractContextManager[httpx.Response]:
+        """The answer to a call, whose body is read as it comes."""
+        return self._transport.opened(call)
 
     def events(self, call: Call[Generation]) -> Generator[GenerateEvent, None, None]:
         """The events of a generation."""

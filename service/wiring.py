@@ -18,6 +18,7 @@ from service.api.telemetry.parts import Cache, ScoringCounts, Sources
 from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
+from service.core.bulk import Bulk
 from service.core.candidates import Weights
 from service.core.complete import Complete
 from service.core.contexts import Contexts, embedder_label
@@ -167,6 +168,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     )
     return UseCases(
         groups=Groups(store, parts.embedder, limits),
+        bulk=Bulk(store, parts.embedder, limits),
         predict=Predict(
             contexts,
             parts.embedder,

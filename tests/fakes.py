@@ -23,7 +23,7 @@ from service.core.domain import (
     SamplingParams,
     Scores,
 )
-from service.core.ports import OnText
+from service.core.ports import OnText, TextMemory
 
 DIM = 16
 MAX_WORDS = 40
@@ -61,7 +61,9 @@ class FakeEmbedder:
         short = " ".join(words[-PROMPT_WORDS:]), " ".join(more[:RESPONSE_WORDS])
         return short[0], short[1], (len(words) > PROMPT_WORDS or len(more) > RESPONSE_WORDS)
 
-    async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+    async def embed(
+        self, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+    ) -> FloatArray:
         await asyncio.sleep(0)
         self.embedded.extend(pairs)
         vectors = np.stack([text_vector(f"{p}\n{r}") for p, r in pairs])

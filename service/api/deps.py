@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from service.api.drain import Drain
 from service.api.refusals import ClientGone
+from service.core.bulk import Bulk
 from service.core.complete import Complete
 from service.core.errors import DeadlineExceeded
 from service.core.groups import Groups
@@ -41,6 +42,7 @@ class UseCases:
     """Everything that a route may ask for; `best_of` counts where OpenAI's clients name none."""
 
     groups: Groups
+    bulk: Bulk
     predict: Predict
     score: Score
     steer: Steer

@@ -106,7 +106,7 @@ async def _on_core_error(request: Request, exc: Exception) -> Response:
 async def _on_validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
     found = exc.errors()
-    errors = [_field_error(error) for error in found[:MAX_ERRORS]]
+    errors = fields_of(found[:MAX_ERRORS])
     too_long = [e for e, f in zip(errors, found, strict=False) if f["type"] == "too_long"]
     if too_long:
         error: core.InvalidInput = core.InputTooLarge(too_long)
@@ -144,6 +144,11 @@ def _allowed(request: Request) -> list[str]:
     if "GET" in methods:
         methods.add("HEAD")  # answered by Head
     return sorted(methods)
+
+
+def fields_of(found: Sequence[Mapping[str, Any]]) -> list[FieldError]:
+    """Pydantic's errors as fields of the body; each location begins with `body` or the like."""
+    return [_field_error(error) for error in found]
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:

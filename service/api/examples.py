@@ -138,6 +138,33 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "200": {"data": [_GROUP], "has_more": True, "next_cursor": "Sx1vUmNpdHktZHdlbGxlcnM"}
     },
     "get_group": {"200": _GROUP},
+    "import_groups": {
+        "200": {
+            "dry_run": False,
+            "created": 1,
+            "updated": 0,
+            "unchanged": 0,
+            "skipped": 0,
+            "refused": 1,
+            "results": [
+                {"line": 1, "id": "parkside", "status": "created", "version": 1, "errors": []},
+                {
+                    "line": 2,
+                    "id": "roadside",
+                    "status": "refused",
+                    "version": None,
+                    "errors": [
+                        {
+                            "line": 2,
+                            "column": None,
+                            "pointer": "/preferences/0/distribution",
+                            "detail": _SUM,
+                        }
+                    ],
+                },
+            ],
+        }
+    },
     "put_group": {"200": {**_GROUP, "version": 2}, "201": _GROUP},
     "append_preferences": {
         "200": {**_GROUP, "version": 2, "preference_count": 3, "context_tokens": 5}

@@ -43,18 +43,31 @@ class _StrictRequest(Request):
         return parse(await self.body())
 
 
+class Malformed(Exception):
+    """A text is not strict JSON; the message says why, as a clause."""
+
+
 def parse(body: bytes) -> Any:
     """The value of a JSON text. Raises Refusal (400) for what is not one."""
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_float=_number)
+        return load(body)
+    except Malformed as exc:
+        detail = f"The body cannot be read as JSON: {exc}."
+        raise Refusal(400, "malformed_json", detail) from exc
+
+
+def load(text: bytes) -> Any:
+    """The value of a JSON text. Raises Malformed."""
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_object, parse_float=_number)
     except UnicodeDecodeError as exc:
-        raise _malformed(f"it is not UTF-8 at byte {exc.start}") from exc
+        raise Malformed(f"it is not UTF-8 at byte {exc.start}") from exc
     except json.JSONDecodeError as exc:
-        raise _malformed(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from exc
+        raise Malformed(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from exc
     except RecursionError as exc:
-        raise _malformed("it is nested too deeply") from exc
+        raise Malformed("it is nested too deeply") from exc
     except ValueError as exc:
-        raise _malformed("it holds a number with too many digits") from exc
+        raise Malformed("it holds a number with too many digits") from exc
 
 
 def _number(text: str) -> float | int:
@@ -67,19 +80,15 @@ def _number(text: str) -> float | int:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > _MAX_KEYS:
-        raise _malformed(f"an object has more than {_MAX_KEYS} keys")
+        raise Malformed(f"an object has more than {_MAX_KEYS} keys")
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _malformed(f"the key {key[:100]!r} comes twice in one object")
+                raise Malformed(f"the key {key[:100]!r} comes twice in one object")
             seen.add(key)
     return found
-
-
-def _malformed(detail: str) -> Refusal:
-    return Refusal(400, "malformed_json", f"The body cannot be read as JSON: {detail}.")
 
 
 def _check_media_type(request: Request) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from service.client import GPOClient, GroupPage
-from service.commands import views
+from service.commands import exporting, importing, views
 from service.commands.bodies import InputError, read_object, read_preferences
 from service.commands.session import print_json, run_with_client
 from service.remote import groups
@@ -19,7 +19,11 @@ from service.remote.call import Call
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run one action; its status."""
 
-    def work(client: GPOClient, console: Console) -> None:
+    def work(client: GPOClient, console: Console) -> int | None:
+        if options.action == "import":
+            return importing.run(client, options)
+        if options.action == "export":
+            return exporting.run(client, options)
         if options.action == "list":
             _list(client, console, options)
         elif options.action == "delete":
@@ -31,6 +35,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
                 print_json(response)
             else:
                 views.show(console, views.group(call.read(response)))
+        return None
 
     return run_with_client(options, work)
 

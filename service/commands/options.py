@@ -15,6 +15,7 @@ MODULES = {
     "keys": "service.commands.keys",
     "completion": "service.commands.completion",
 }
+FORMATS = ("jsonl", "csv")
 SHELLS = ("bash", "zsh", "fish")
 _BODY = "the body of the request as JSON, - for standard input; options replace its fields"
 Subparsers = argparse._SubParsersAction  # argparse has no public name for it
@@ -85,6 +86,9 @@ def _add_groups(
     append.add_argument("file", metavar="FILE", help="a JSON list of preferences, - for stdin")
     append.add_argument("--if-match", metavar="VERSION", help="only to this version")
 
+    _add_import(add("import", "create or replace many groups from JSON Lines or CSV"))
+    _add_export(add("export", "write every group as JSON Lines or CSV"))
+
     delete = add("delete", "remove a group")
     delete.add_argument("id", metavar="ID")
     delete.add_argument("--if-match", metavar="VERSION", help="only at this version")
@@ -97,6 +101,34 @@ def _add_keys(commands: Subparsers[argparse.ArgumentParser]) -> None:
     new = actions.add_parser("new", help=summary, description=summary)
     new.add_argument("tenant", metavar="TENANT", help="whose key; keys of a tenant share its data")
     new.add_argument("--json", action="store_true", help="print both as JSON")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help=".jsonl or .csv, also .gz; - for stdin")
+    parser.add_argument("--format", choices=FORMATS, help="instead of what the name tells")
+    parser.add_argument(
+        "--on-conflict",
+        choices=("update", "skip", "fail"),
+        default="update",
+        help="for a group that exists with other content (update)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="check all of it first; write nothing if any fails"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check all of it, write nothing")
+    parser.add_argument(
+        "--restart", action="store_true", help="do not go on with an import that was interrupted"
+    )
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help=".jsonl or .csv, also .gz; else stdout"
+    )
+    parser.add_argument("--format", choices=FORMATS, help="instead of what the name tells")
+    parser.add_argument(
+        "--restart", action="store_true", help="do not go on with an export that was interrupted"
+    )
 
 
 def _asking(

@@ -1,6 +1,7 @@
 """One command against a server: opens the client, prints JSON, says errors in sentences.
 
-Status: 0 done, 1 the server refused or did not answer, 2 what was given cannot be sent.
+Status: 0 done, 1 the server refused (if only a group of many) or did not answer, 2 what was given
+cannot be sent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from service.client import (
 from service.commands.bodies import InputError
 from service.commands.views import plain
 
-Work = Callable[[GPOClient, Console], None]
+Work = Callable[[GPOClient, Console], int | None]
 
 
 def run_with_client(options: argparse.Namespace, work: Work) -> int:
@@ -38,7 +39,7 @@ def run_with_client(options: argparse.Namespace, work: Work) -> int:
         return _say(str(exc), 2)
     try:
         with client:
-            work(client, Console(highlight=False))
+            status = work(client, Console(highlight=False))
             sys.stdout.flush()
     except InputError as exc:
         return _say(str(exc), 2)
@@ -50,7 +51,7 @@ def run_with_client(options: argparse.Namespace, work: Work) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return status or 0
 
 
 def print_json(response: httpx.Response) -> None:

@@ -28,8 +28,9 @@ from service.core.domain import (
 )
 from service.core.errors import ScorerFailed, StoreUnavailable
 from service.core.faults import Faults
+from service.core.kept_texts import KeptTexts
 from service.core.limits import Limits
-from service.core.ports import Embedder, GroupStore
+from service.core.ports import Embedder, GroupStore, TextMemory
 from service.core.preferences import check_size
 from service.core.texts import check_fits, place_preferences
 
@@ -120,12 +121,14 @@ class Contexts:
         self._store = store
         self._embedder = embedder
         self._limits = limits
+        self._texts = KeptTexts(store, embedder.identity.digest)
         self._keeping: dict[str, tuple[asyncio.Task[None], FloatArray]] = {}
         self._locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
         """Wait until what is being cached is in the store."""
         await asyncio.gather(*(task for task, _ in self._keeping.values()))
+        await self._texts.close()
 
     async def load(self, tenant: str, target: Target) -> list[GroupContext]:
         """The groups of `target`, in its order. Raises GroupNotFound, InvalidInput."""
@@ -176,7 +179,7 @@ class Contexts:
         if group.embedder != embedder_label(identity):
             # Written under another embedder, which may have read longer texts than this one.
             pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
-        vectors = await self._embed(pairs)
+        vectors = await self._embed_stored(tenant, pairs)
         await self._keep(tenant, group, vectors)
         return vectors
 
@@ -201,6 +204,9 @@ class Contexts:
         except StoreUnavailable as exc:
             # They are only cached there; the request had what it needed.
             _LOG.warning("the vectors of group %r are not cached: %s", group.id, exc)
+
+    async def _embed_stored(self, tenant: str, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        return await embed_finite(self._embedder, pairs, memory=self._texts.of(tenant))
 
     async def _embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         if not pairs:
@@ -228,9 +234,11 @@ def clip_all(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> list[tuple
     return [embedder.clip(prompt, response)[:2] for prompt, response in pairs]
 
 
-async def embed_finite(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+async def embed_finite(
+    embedder: Embedder, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+) -> FloatArray:
     """Vectors (n, D); a vector that is not finite never reaches the scorer. Raises ScorerFailed."""
-    vectors = await embedder.embed(pairs)
+    vectors = await embedder.embed(pairs, memory=memory)
     if not np.isfinite(vectors).all():
         raise ScorerFailed("The embedder gave a vector that is not finite.")
     return vectors

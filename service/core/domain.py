@@ -162,6 +162,40 @@ class Group:
         return context_tokens_of(self.preferences)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """One version of a group whose preferences are counted, not held."""
+
+    id: str
+    name: str
+    description: str | None
+    metadata: Mapping[str, Any] | None
+    version: int
+    preference_count: int
+    context_tokens: int
+    embedder: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class OnConflict(StrEnum):
+    """What an import does with a group whose id exists with other content."""
+
+    UPDATE = "update"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class Written(StrEnum):
+    """What became of one group among many; CONFLICT: it exists, and was not to be changed."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    CONFLICT = "conflict"
+
+
 def context_tokens_of(preferences: Sequence[Preference]) -> int:
     """Number of (prompt, response) pairs of these preferences."""
     return sum(len(preference.responses) for preference in preferences)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from service.core.contexts import embedder_label
-from service.core.domain import Group, GroupDraft, GroupPage, Preference
+from service.core.domain import Group, GroupDraft, GroupPage, GroupSummary, Preference
 from service.core.errors import GroupNotFound, VersionMismatch
 from service.core.faults import Faults
 from service.core.limits import Limits
@@ -23,6 +23,8 @@ from service.core.texts import check_fits, place_preferences
 T = TypeVar("T")
 ID_PATTERN = r"[A-Za-z0-9._:-]{1,128}"
 _ID = re.compile(ID_PATTERN)
+# "." and ".." are steps along a path; the others are routes below /groups.
+_TAKEN = {".", "..", "export", "import"}
 # Reading the version and writing against it is repeated when another writer came between.
 _ATTEMPTS = 5
 _PAGE = 50
@@ -60,7 +62,7 @@ class Groups:
         """Add a group under its own or a new id. A repeated idempotency key gives its group."""
         if idempotency is not None:
             known = await self._store.find_idempotent(tenant, idempotency)
-            if known is not None:
+            if isinstance(known, Group):
                 return known
         if group_id is not None:
             check_id(group_id, at="/id")
@@ -119,11 +121,19 @@ class Groups:
         preferences: Sequence[Preference],
         *,
         expected: Expected | None = None,
-    ) -> Group:
-        """Add preferences at the end. Raises GroupNotFound, VersionMismatch, InputTooLarge."""
+        idempotency: Idempotency | None = None,
+    ) -> Group | GroupSummary:
+        """Add preferences at the end. A repeated idempotency key gives what it gave before.
+
+        Raises GroupNotFound, VersionMismatch, InputTooLarge.
+        """
+        if idempotency is not None:
+            known = await self._store.find_idempotent(tenant, idempotency)
+            if known is not None:
+                return known
         await self._check(preferences)
 
-        async def write(version: int | None) -> Group:
+        async def write(version: int | None) -> Group | GroupSummary:
             return await self._store.append(
                 tenant,
                 group_id,
@@ -131,6 +141,7 @@ class Groups:
                 max_preferences=self._limits.preferences,
                 max_context_tokens=self._limits.context_tokens,
                 if_match=version,
+                idempotency=idempotency,
             )
 
         return await self._against(tenant, group_id, expected, write)
@@ -182,8 +193,10 @@ class Groups:
 
 def check_id(group_id: str, *, at: str) -> None:
     """Raise InvalidInput unless `group_id` may name a group."""
-    if _ID.fullmatch(group_id) and group_id not in {".", ".."}:
+    if _ID.fullmatch(group_id) and group_id not in _TAKEN:
         return
     faults = Faults()
-    faults.wrong(at, "1 to 128 characters of A-Z a-z 0-9 . _ : - (not '.' or '..')")
+    faults.wrong(
+        at, "1 to 128 characters of A-Z a-z 0-9 . _ : - (not '.', '..', 'export' or 'import')"
+    )
     faults.check()

@@ -17,13 +17,16 @@ from service.core.domain import (
     Group,
     GroupDraft,
     GroupPage,
+    GroupSummary,
     Guess,
+    OnConflict,
     Prediction,
     Preference,
     Prompt,
     Roll,
     SamplingParams,
     Scores,
+    Written,
 )
 
 
@@ -78,12 +81,32 @@ class GroupStore(Protocol):
         max_preferences: int,
         max_context_tokens: int | None = None,
         if_match: int | None = None,
-    ) -> Group:
-        """Add preferences at the end, atomically.
+        idempotency: Idempotency | None = None,
+    ) -> Group | GroupSummary:
+        """Add preferences at the end, atomically; the group as it is then.
 
-        Raises GroupNotFound, VersionMismatch, and InputTooLarge (pointer `/preferences`) when the
+        A repeated key with the same payload adds nothing and gives the summary of what the group
+        was after the first time. Raises IdempotencyConflict for a key with other payload,
+        GroupNotFound, VersionMismatch, and InputTooLarge (pointer `/preferences`) when the
         group would hold more than `max_preferences`, or more (prompt, response) pairs than
         `max_context_tokens`.
+        """
+
+    async def put_many(
+        self,
+        tenant: str,
+        groups: Sequence[tuple[str, GroupDraft]],
+        *,
+        embedder: str,
+        on_conflict: OnConflict,
+        dry_run: bool = False,
+    ) -> list[tuple[Written, int | None]]:
+        """Create or replace groups by their ids: for each what became of it, and its version.
+
+        Each group is written as a whole or not at all; a failure may leave some of them written,
+        and repeating the call then changes nothing more: a group that is stored with the same
+        content and embedder is left as it is, whatever `on_conflict` says. A dry run tells what
+        would be done; what does not exist yet has no version then.
         """
 
     async def get(self, tenant: str, group_id: str) -> Group:
@@ -97,14 +120,30 @@ class GroupStore(Protocol):
         acknowledged before the call.
         """
 
-    async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
-        """The group that this key created before, if any. Raises IdempotencyConflict."""
+    async def find_idempotent(
+        self, tenant: str, idempotency: Idempotency
+    ) -> Group | GroupSummary | None:
+        """What this key wrote before, if anything. Raises IdempotencyConflict.
 
-    async def list(self, tenant: str, *, limit: int, cursor: str | None = None) -> GroupPage:
-        """Groups in the order of their ids. Raises InvalidInput for a cursor that is not one."""
+        The group that it created, or the summary of the one that it added to.
+        """
+
+    async def list(
+        self, tenant: str, *, limit: int, cursor: str | None = None, after: str | None = None
+    ) -> GroupPage:
+        """Groups in the order of their ids, from the one behind `cursor` or the id `after` on.
+
+        Raises InvalidInput for a cursor that is not one.
+        """
+
+    async def count(self, tenant: str) -> int:
+        """Number of groups."""
 
     async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
-        """Remove a group and everything derived from it. Raises GroupNotFound, VersionMismatch."""
+        """Remove a group and everything derived from it. Raises GroupNotFound, VersionMismatch.
+
+        Vectors of its texts go too, though other groups may have the same texts.
+        """
 
     async def tag(self, tenant: str) -> str:
         """Names the state of the tenant's groups; empty before the first write.
@@ -125,6 +164,19 @@ class GroupStore(Protocol):
         self, tenant: str, group_id: str, version: int, embedder_digest: str, vectors: FloatArray
     ) -> None:
         """Cache context vectors. Without effect when the group is no longer at `version`."""
+
+    async def get_texts(
+        self, tenant: str, embedder_digest: str, texts: Sequence[str]
+    ) -> Sequence[FloatArray | None]:
+        """Kept vectors (D,) float32 of single texts, None where there is none.
+
+        Being asked for renews them; those that nobody asks for expire.
+        """
+
+    async def put_texts(
+        self, tenant: str, embedder_digest: str, texts: Sequence[str], vectors: FloatArray
+    ) -> None:
+        """Keep the vectors (n, D) float32 of n texts, once for all groups of the tenant."""
 
     async def check(self) -> None:
         """Return when the store can read and write. Raises StoreUnavailable."""
@@ -211,6 +263,16 @@ class Guesser(Protocol):
         """
 
 
+class TextMemory(Protocol):
+    """Where vectors of single texts are kept beyond the life of a process."""
+
+    async def recall(self, texts: Sequence[str]) -> Sequence[FloatArray | None]:
+        """Vectors (D,) float32 that are kept, None where there is none."""
+
+    def keep(self, texts: Sequence[str], vectors: Sequence[FloatArray]) -> None:
+        """Keep vectors (D,), where they are not there already; returns before that is done."""
+
+
 class Embedder(Protocol):
     """Turns texts into vectors. Knows how long a text it reads."""
 
@@ -227,8 +289,13 @@ class Embedder(Protocol):
         A pair that fits as it stands comes back unchanged.
         """
 
-    async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """Vectors (n, D) float32 of `prompt\\nresponse`, in order. Raises ScorerFailed."""
+    async def embed(
+        self, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+    ) -> FloatArray:
+        """Vectors (n, D) float32 of `prompt\\nresponse`, in order. Raises ScorerFailed.
+
+        Texts that `memory` knows are not embedded again; it is told of those that are.
+        """
 
     async def close(self) -> None:
         """Release the model; the scorer that was opened with it stops too."""

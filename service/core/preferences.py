@@ -22,6 +22,9 @@ from service.core.texts import check_options
 SUM_TOLERANCE = 0.01
 # Slack for the rounding of a sum such as .3 + .69, which is .99 to the reader.
 _ROUNDING = 1e-9
+# A sum this close to 1 is that of shares which were divided by their sum before; dividing once more
+# would change their last bits, so that a group that is exported and imported would not be the same.
+_IS_ONE = 1e-12
 MOST_PEOPLE = 1e12
 
 
@@ -49,6 +52,8 @@ def share(
     values = distribution if distribution is not None else counts
     assert values is not None
     total = math.fsum(values)
+    if distribution is not None and abs(total - 1.0) <= _IS_ONE:
+        total = 1.0
     return SharePreference(
         question=question,
         options=tuple(options),

@@ -89,14 +89,33 @@ async def check_fits(pairs: Sequence[PlacedPair], embedder: Embedder, limits: Li
 
     Of a pair that does not fit, the longer text is named.
     """
-    faults = Faults()
-    named: set[str] = set()
-    readable = [p for p in pairs if max(len(p.prompt), len(p.response)) <= limits.text_chars]
-    texts = [(p.prompt, p.response) for p in readable]
+    readable, texts = _readable(pairs, limits)
     if sum(len(prompt) + len(response) for prompt, response in texts) <= _INLINE_CHARS:
         flags = embedder.oversized(texts)
     else:
         flags = await asyncio.to_thread(embedder.oversized, texts)
+    _name_misfits(pairs, readable, flags)
+
+
+def check_fits_here(pairs: Sequence[PlacedPair], embedder: Embedder, limits: Limits) -> None:
+    """The same in the caller's thread, which is not the event loop's."""
+    readable, texts = _readable(pairs, limits)
+    _name_misfits(pairs, readable, embedder.oversized(texts))
+
+
+def _readable(
+    pairs: Sequence[PlacedPair], limits: Limits
+) -> tuple[list[PlacedPair], list[tuple[str, str]]]:
+    """The pairs that are short enough to be tokenised at all."""
+    found = [p for p in pairs if max(len(p.prompt), len(p.response)) <= limits.text_chars]
+    return found, [(p.prompt, p.response) for p in found]
+
+
+def _name_misfits(
+    pairs: Sequence[PlacedPair], readable: Sequence[PlacedPair], flags: Sequence[bool]
+) -> None:
+    faults = Faults()
+    named: set[str] = set()
     too_long = {id(p) for p, flag in zip(readable, flags, strict=True) if flag}
     fits = {id(p) for p in readable} - too_long
     for pair in pairs:

@@ -69,6 +69,47 @@ class GroupPage(Answer):
     next_cursor: str | None
 
 
+class RowProblem(Answer):
+    """What is wrong with one field of a group, and where it stands in what was sent."""
+
+    line: int
+    column: str | None
+    pointer: str
+    detail: str
+
+
+class ImportedGroup(Answer):
+    """What became of one group: created, updated, unchanged, skipped or refused."""
+
+    line: int
+    id: str | None
+    status: str
+    version: int | None
+    errors: list[RowProblem]
+
+
+class ImportReport(Answer):
+    """Every group of one request in its order, and how many came to what."""
+
+    dry_run: bool
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int
+    refused: int
+    results: list[ImportedGroup]
+
+
+class ExportedGroup(Answer):
+    """A group as `groups.create` and `groups.import_` take it."""
+
+    id: str
+    name: str
+    description: str | None = None
+    metadata: dict[str, Any] | None = None
+    preferences: list[dict[str, Any]]
+
+
 class ComputeUsage(Answer):
     """What was computed: (prompt, response) pairs in the contexts, and of the request."""
 

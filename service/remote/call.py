@@ -20,11 +20,10 @@ Preference = Mapping[str, Any]
 
 
 class Effect(enum.Enum):
-    """What a call changes, and so whether it may be sent twice."""
+    """What a call changes. Every call may be sent twice: keys and ids see to that."""
 
     NONE = "it only reads or computes"
     ONCE = "sent twice it changes no more than sent once"
-    EACH_TIME = "sent twice it may change something twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +36,8 @@ class Call(Generic[T_co]):
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    """A body that is not JSON; its Content-Type is in `headers`."""
     effect: Effect = Effect.NONE
     answers: frozenset[int] = frozenset({200})
     gone_is_done: bool = False
@@ -48,11 +49,11 @@ class Call(Generic[T_co]):
 def content_of(call: Call[object]) -> bytes | None:
     """The body as it is sent. Raises ValueError for numbers that JSON does not have."""
     if call.body is None:
-        return None
-    return json.dumps(call.body, allow_nan=False, default=_plain).encode()
+        return call.content
+    return json.dumps(call.body, allow_nan=False, default=plain).encode()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Sequences and mappings that json does not know itself, such as NumPy's arrays."""
     if isinstance(value, Mapping):
         return dict(value)

@@ -108,19 +108,26 @@ def put_body(
 
 
 def append(
-    group_id: str, preferences: Sequence[Preference], *, if_match: str | int | None = None
+    group_id: str,
+    preferences: Sequence[Preference],
+    *,
+    if_match: str | int | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[Group]:
     """Add preferences to a group, all or none. Raises NotFound, PreconditionFailed.
 
-    Only with `if_match` (an etag or a version) is it sent again after a broken connection.
+    `if_match` (an etag or a version) adds to that version alone. An idempotency key is made if none
+    is given, so a repeated try adds nothing twice.
     """
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    if if_match is not None:
+        headers["If-Match"] = _tag(if_match)
     return Call(
         method="POST",
         path=_at(group_id) + "/preferences",
-        headers={} if if_match is None else {"If-Match": _tag(if_match)},
+        headers=headers,
         body={"preferences": list(preferences)},
-        # `*` matches every version, so it does not keep a repetition from adding again.
-        effect=Effect.EACH_TIME if if_match in (None, "*") else Effect.ONCE,
+        effect=Effect.ONCE,
         read=_group,
     )
 

@@ -6,8 +6,8 @@ A call is sent again only if that cannot do a write twice:
 - 429: refused before the work began, any call may repeat;
 - 503, or a connection that broke: the work may have been done (with `draining` too, which is also
   what unfinished work gets at the end of a shutdown). What only reads or computes is sent again,
-  and so is a write whose repetition changes nothing more: a creation with its idempotency key, PUT,
-  DELETE, and an append with If-Match. An append without is not.
+  and so is a write whose repetition changes nothing more: a creation or an append with its
+  idempotency key, PUT, DELETE, and an import.
 
 A time-out is not repeated: the service is still busy with the first try, or was.
 """
@@ -66,8 +66,7 @@ class Tries:
         refused = isinstance(error, RateLimited)
         if not refused and response.status_code >= 500:
             self._maybe_done |= self._call.effect is not Effect.NONE
-        may_repeat = refused or self._call.effect is not Effect.EACH_TIME
-        if not isinstance(error, (Unavailable, RateLimited)) or not may_repeat:
+        if not isinstance(error, (Unavailable, RateLimited)):
             raise self._last(error)
         return self._wait(error)
 
@@ -81,7 +80,7 @@ class Tries:
             return self._wait(error)
         self._maybe_done |= self._call.effect is not Effect.NONE
         broke = isinstance(exc, (httpx.NetworkError, httpx.RemoteProtocolError))
-        if not broke or self._call.effect is Effect.EACH_TIME:
+        if not broke:
             raise self._last(error)
         return self._wait(error)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
@@ -60,7 +61,7 @@ class Connection:
         content = content_of(call)
         headers = dict(call.headers)
         if content is not None:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         reading = max(self.timeout_s, call.work_s)
         connecting = min(_CONNECT_S, self.timeout_s)
         return {
@@ -91,6 +92,11 @@ class SyncTransport:
         self._connection = connection
         self._http = httpx.Client(**connection.options())
 
+    @property
+    def address(self) -> str:
+        """Where the service is, without a password."""
+        return self._connection.shown
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -120,6 +126,20 @@ class SyncTransport:
             for chunk in response.iter_bytes():
                 yield from reader.feed(chunk)
             reader.end()
+        except httpx.HTTPError as exc:
+            raise failure_of(exc, self._connection.shown) from exc
+        finally:
+            response.close()
+
+    @contextmanager
+    def opened(self, call: Call[Any]) -> Iterator[httpx.Response]:
+        """The answer to a call, whose body is read as it comes. Raises GPOError.
+
+        A body that breaks off is an error, never an end.
+        """
+        response = self.fetch(call, stream=True)
+        try:
+            yield response
         except httpx.HTTPError as exc:
             raise failure_of(exc, self._connection.shown) from exc
         finally:
@@ -163,6 +183,20 @@ class AsyncTransport:
                 for event in reader.feed(chunk):
                     yield event
             reader.end()
+        except httpx.HTTPError as exc:
+            raise failure_of(exc, self._connection.shown) from exc
+        finally:
+            await response.aclose()
+
+    @asynccontextmanager
+    async def opened(self, call: Call[Any]) -> AsyncIterator[httpx.Response]:
+        """The answer to a call, whose body is read as it comes. Raises GPOError.
+
+        A body that breaks off is an error, never an end.
+        """
+        response = await self.fetch(call, stream=True)
+        try:
+            yield response
         except httpx.HTTPError as exc:
             raise failure_of(exc, self._connection.shown) from exc
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.adapters.stores.redis_store import RedisStore
 from service.adapters.stores.sqlite_store import SqliteStore
-from service.core.domain import GroupDraft, Preference, RollEntry
+from service.core.domain import GroupDraft, OnConflict, Preference, RollEntry, Written
 from service.core.errors import (
     GpoServeError,
     GroupExists,
@@ -34,7 +34,8 @@ keys = st.none() | st.builds(Idempotency, st.sampled_from("kl"), st.sampled_from
 steps = st.one_of(
     st.tuples(st.just("create"), ids, some, keys),
     st.tuples(st.just("put"), ids, some, matches, st.booleans()),
-    st.tuples(st.just("append"), ids, some, matches),
+    st.tuples(st.just("append"), ids, some, matches, keys),
+    st.tuples(st.just("import_"), ids, some, st.sampled_from(OnConflict)),
     st.tuples(st.just("delete"), ids, matches),
 )
 histories = st.lists(steps, max_size=25)
@@ -48,6 +49,7 @@ class Model:
     groups: dict[str, State] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
     made: dict[str, tuple[str, str, State]] = field(default_factory=dict)
+    appended: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
     def write(self, group_id: str, preferences: tuple[Preference, ...]) -> State:
         self.last[group_id] = self.last.get(group_id, 0) + 1
@@ -60,6 +62,8 @@ class Model:
             raise VersionMismatch(group_id, str(if_match), actual)
 
     def create(self, group_id: str, some: Any, key: Idempotency | None) -> tuple[str, State]:
+        if key is not None and key.key in self.appended:
+            raise IdempotencyConflict
         if key is not None and key.key in self.made:
             digest, made_id, state = self.made[key.key]
             if digest != key.payload_digest:
@@ -78,14 +82,37 @@ class Model:
         self.check(group_id, if_match)
         return group_id, self.write(group_id, some)
 
-    def append(self, group_id: str, some: Any, if_match: int | None) -> tuple[str, State]:
+    def append(
+        self, group_id: str, some: Any, if_match: int | None, key: Idempotency | None
+    ) -> tuple[str, Any]:
+        if key is not None and key.key in self.appended:
+            digest, version, count = self.appended[key.key]
+            if digest != key.payload_digest + group_id:
+                raise IdempotencyConflict
+            return group_id, (version, count)
+        if key is not None and key.key in self.made:
+            raise IdempotencyConflict
         if group_id not in self.groups:
             raise GroupNotFound(group_id)
         self.check(group_id, if_match)
         preferences = self.groups[group_id][1] + some
         if len(preferences) > CAP:
             raise InputTooLarge([])
-        return group_id, self.write(group_id, preferences)
+        version, _ = self.write(group_id, preferences)
+        if key is not None:
+            self.appended[key.key] = (key.payload_digest + group_id, version, len(preferences))
+        return group_id, (version, len(preferences))
+
+    def import_(self, group_id: str, some: Any, on_conflict: OnConflict) -> tuple[str, Any]:
+        if group_id not in self.groups:
+            return group_id, (Written.CREATED, self.write(group_id, some)[0])
+        version, held = self.groups[group_id]
+        if held == some:
+            return group_id, (Written.UNCHANGED, version)
+        if on_conflict is OnConflict.UPDATE:
+            return group_id, (Written.UPDATED, self.write(group_id, some)[0])
+        skipped = on_conflict is OnConflict.SKIP
+        return group_id, (Written.SKIPPED if skipped else Written.CONFLICT, version)
 
     def delete(self, group_id: str, if_match: int | None) -> None:
         if group_id not in self.groups:
@@ -104,10 +131,17 @@ async def do(store: GroupStore, tenant: str, step: Any) -> Any:
             group, _ = await store.put(
                 tenant, group_id, draft, embedder="e", if_match=if_match, create_only=only
             )
-        case ("append", group_id, some, if_match):
-            group = await store.append(
-                tenant, group_id, some, max_preferences=CAP, if_match=if_match
+        case ("append", group_id, some, if_match, key):
+            if key is not None:  # the digest of an append names its group
+                key = replace(key, payload_digest=key.payload_digest + group_id)
+            grown = await store.append(
+                tenant, group_id, some, max_preferences=CAP, if_match=if_match, idempotency=key
             )
+            return grown.id, (grown.version, grown.preference_count)
+        case ("import_", group_id, some, on_conflict):
+            drafts = [(group_id, GroupDraft(name="n", preferences=some))]
+            [found] = await store.put_many(tenant, drafts, embedder="e", on_conflict=on_conflict)
+            return group_id, found
         case ("delete", group_id, if_match):
             return await store.delete(tenant, group_id, if_match=if_match)
     return group.id, (group.version, group.preferences)

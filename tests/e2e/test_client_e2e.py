@@ -64,9 +64,16 @@ def use_everything(gpo: GPOClient) -> list[BaseModel]:
     assert [group.id for group in groups.list(page_size=1)] == sorted(["town", made.id])
     assert groups.get_changed("town", etag=more.etag) is None
     changed = groups.get_changed("town", etag=town.etag)
+    definitions = list(groups.export())
+    assert [found.id for found in groups.export(after=definitions[0].id)] == [definitions[1].id]
+    line = definitions[0].model_dump_json(exclude_unset=True).encode()
+    imported = list(groups.import_([d.model_dump(exclude_unset=True) for d in definitions]))
+    assert [result.status for result in imported] == ["unchanged", "unchanged"]
+    refused = groups.import_part(line + b"\n{}\n", dry_run=True)
     both: dict[str, Any] = {"group_ids": ["town", made.id]}
     found: list[BaseModel | None] = [
         *(town, made, put, more, read, page, changed),
+        *(*definitions, *imported, refused),
         gpo.predict("Lakes?", ["Yes", "No"], group_id="town"),
         gpo.predict(questions=[{"id": "q", "question": "?", "options": ["a", "b"]}], **both),
         gpo.score("A day off?", ["Swim.", "Work."], preferences=[LAKE]),
@@ -124,6 +131,9 @@ def untyped(value: Any, at: str = "") -> list[str]:
     [
         ("GroupOut", answers.Group),
         ("GroupPageOut", answers.GroupPage),
+        ("ImportOut", answers.ImportReport),
+        ("ImportedGroup", answers.ImportedGroup),
+        ("RowProblem", answers.RowProblem),
         ("PredictionOut", answers.Prediction),
         ("PredictOut", answers.Predictions),
         ("ScoreResult", answers.ScoredResponse),
@@ -182,6 +192,29 @@ def test_an_id_that_is_a_step_along_the_path_is_refused_as_an_id(
     with pytest.raises(InvalidRequest) as wrong:
         client.groups.put(group_id, name="Odd", preferences=[])
     assert wrong.value.errors[0].pointer == "/group_id"
+
+
+async def test_many_groups_go_in_parts_and_come_as_they_are_read(
+    client: GPOClient, service_url: str
+) -> None:
+    groups = [
+        {"id": f"g{i:04}", "name": f"Group {i}", "preferences": [LAKE] * (i % 3)}
+        for i in range(1_200)
+    ]
+    wrong = {**groups[0], "id": "wrong", "preferences": [{**LAKE, "score": 7}]}
+    async with AsyncGPOClient(service_url) as gpo:
+        results = [r async for r in gpo.groups.import_([*groups[:1_100], wrong, *groups[1_100:]])]
+        assert [r.line for r in results] == list(range(1, 1_202))
+        [refused] = [r for r in results if r.status != "created"]
+        assert (refused.line, refused.id, refused.errors[0].line) == (1_101, "wrong", 1_101)
+        assert refused.errors[0].pointer == "/preferences/0/score"
+        found = [group.model_dump(exclude_unset=True) async for group in gpo.groups.export()]
+        assert found == groups
+        async for first in gpo.groups.export():
+            assert first.id == "g0000"
+            break
+    with pytest.raises(ValueError, match="JSON"):
+        list(client.groups.import_([{**groups[0], "metadata": {"x": float("nan")}}]))
 
 
 async def test_a_stream_is_typed_and_ends_with_what_the_plain_call_answers(

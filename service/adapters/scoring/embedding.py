@@ -15,6 +15,7 @@ from service.adapters.scoring.worker import Worker
 from service.core.byte_lru import ByteLRU
 from service.core.domain import EmbedderIdentity, FloatArray
 from service.core.errors import ScorerFailed
+from service.core.ports import TextMemory
 from service.core.request_context import TENANT
 from service.core.tally import SIZES, Tally
 
@@ -60,7 +61,9 @@ class CachingEmbedder:
         """The prompt's last 96 and the response's first 152 tokens, and whether text was cut."""
         return self._model.clip(prompt, response)
 
-    async def embed(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+    async def embed(
+        self, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+    ) -> FloatArray:
         """Vectors (n, D) of prompts beside responses. Raises ScorerFailed, Overloaded.
 
         At most one chunk of a request waits in the worker's queue, so long requests take turns
@@ -75,6 +78,10 @@ class CachingEmbedder:
             vector = self.cache.get(key)
             if vector is not None:
                 found[key] = vector
+        if memory is not None:
+            # What the cache has of requests, or of other tenants, may not be kept yet.
+            memory.keep([wanted[key] for key in found], list(found.values()))
+            found |= await self._recall(memory, {k: wanted[k] for k in wanted if k not in found})
         # Texts of like length share a chunk, or padding would take half of the time.
         missing = [key for key in wanted if key not in found]
         missing.sort(key=lambda key: len(wanted[key]))
@@ -82,10 +89,28 @@ class CachingEmbedder:
             chunk = {key: wanted[key] for key in missing[start : start + CHUNK]}
             vectors = await self._worker.run(self._embed_batch, chunk, cost=len(chunk))
             found.update(vectors)
+            if memory is not None:
+                memory.keep(list(chunk.values()), [vectors[key] for key in chunk])
         if not keys:
             return np.empty((0, self._model.dim), dtype=np.float32)
         halves = np.stack([found[key] for key in keys])
         return halves.reshape(len(pairs), self._model.dim)
+
+    async def _recall(self, memory: TextMemory, texts: _Texts) -> _Vectors:
+        """What `memory` has of these texts; from then on the cache has it too."""
+        found: _Vectors = {}
+        if not texts:
+            return found
+        vectors = await memory.recall(list(texts.values()))
+        for key, vector in zip(texts, vectors, strict=True):
+            # One that is damaged is made again, and never reaches the scorer.
+            if vector is not None and self._is_sound(vector):
+                found[key] = vector
+                self.cache.put(key, vector, vector.nbytes + ENTRY_OVERHEAD)
+        return found
+
+    def _is_sound(self, vector: FloatArray) -> bool:
+        return vector.size * 2 == self._model.dim and bool(np.isfinite(vector).all())
 
     async def check(self) -> None:
         """Return when the worker is alive. Raises ScorerFailed."""

@@ -5,9 +5,11 @@ Shared by every store; knows no database. What goes in comes out equal, floats t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +21,7 @@ from service.core.domain import (
     FloatArray,
     Group,
     GroupDraft,
+    GroupSummary,
     Kind,
     Preference,
     RatingPreference,
@@ -37,6 +40,19 @@ class Record:
     version: int
     head: str
     preferences: tuple[str, ...]
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRecord:
+    """What a group was after an append: as a Record, with its preferences counted."""
+
+    group_id: str
+    version: int
+    head: str
+    preference_count: int
+    context_tokens: int
     created_at: str
     updated_at: str
 
@@ -178,6 +194,56 @@ def decode_group(record: Record) -> Group:
         ) from exc
 
 
+def summary_of(group: Group, head: str) -> SummaryRecord:
+    """A group with its preferences counted."""
+    return SummaryRecord(
+        group_id=group.id,
+        version=group.version,
+        head=head,
+        preference_count=group.preference_count,
+        context_tokens=group.context_tokens,
+        created_at=group.created_at.isoformat(timespec="microseconds"),
+        updated_at=group.updated_at.isoformat(timespec="microseconds"),
+    )
+
+
+def decode_summary(record: SummaryRecord) -> GroupSummary:
+    """The summary of a stored record. Raises StoreUnavailable when it cannot be understood."""
+    group = decode_group(
+        Record(
+            record.group_id, record.version, record.head, (), record.created_at, record.updated_at
+        )
+    )
+    return GroupSummary(
+        id=group.id,
+        name=group.name,
+        description=group.description,
+        metadata=group.metadata,
+        version=group.version,
+        preference_count=record.preference_count,
+        context_tokens=record.context_tokens,
+        embedder=group.embedder,
+        created_at=group.created_at,
+        updated_at=group.updated_at,
+    )
+
+
+def text_key(text: str) -> str:
+    """The name under which the vector of a text is kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def text_keys_of(encoded: Sequence[str]) -> list[str]:
+    """The keys of all texts in preferences that are encoded already, as embedders read them."""
+    texts: set[str] = set()
+    for each in encoded:
+        # A damaged preference must not keep its group from being deleted.
+        with suppress(KeyError, TypeError, ValueError):
+            preference = decode_preference(each)
+            texts.update(text.strip() for text in (preference.prompt, *preference.responses))
+    return [text_key(text) for text in sorted(texts)]
+
+
 def encode_vectors(vectors: FloatArray) -> VectorRecord:
     """Vectors (n, D) float32 as bytes."""
     rows, dim = vectors.shape
@@ -190,3 +256,8 @@ def decode_vectors(record: VectorRecord) -> FloatArray | None:
         return None
     flat = np.frombuffer(record.data, dtype="<f4")
     return flat.reshape(record.rows, record.dim).astype(np.float32, copy=True)
+
+
+def decode_vector(data: bytes) -> FloatArray:
+    """A writable vector (D,) float32 from little-endian bytes."""
+    return np.frombuffer(data, dtype="<f4").astype(np.float32, copy=True)

@@ -59,6 +59,27 @@ class RedisConnection:
             loaded = self._scripts[script] = self._client.register_script(script)
         return await self.call(lambda client: loaded(keys=keys, args=args, client=client))
 
+    async def run_many(
+        self, script: str, sent: Sequence[tuple[Sequence[str], Sequence[Any]]]
+    ) -> list[Any]:
+        """The answers of a script to several keys and arguments, sent together.
+
+        Each is a transaction of its own. Raises StoreUnavailable when one of them fails.
+        """
+        loaded = self._scripts.get(script)
+        if loaded is None:
+            loaded = self._scripts[script] = self._client.register_script(script)
+
+        async def work(client: aioredis.Redis) -> list[Any]:
+            async with client.pipeline(transaction=False) as pipe:
+                for keys, args in sent:
+                    await loaded(keys=keys, args=args, client=pipe)
+                answers: list[Any] = await pipe.execute()
+                return answers
+
+        found: list[Any] = await self.call(work)
+        return found
+
     async def call(self, command: Callable[[aioredis.Redis], Awaitable[Any]]) -> Any:
         """The answer to one command. Raises StoreUnavailable."""
         if self._closed:

@@ -11,7 +11,9 @@ Keys of one tenant, all under one hash tag:
     gpo:{tenant}:group:ID            hash: version, head, created_at, updated_at
     gpo:{tenant}:preferences:ID      list of JSON preferences
     gpo:{tenant}:vectors:ID          hash: version, digest, rows, dim, data; expires
-    gpo:{tenant}:idempotency:KEY     hash: digest and the group as it was created; expires
+    gpo:{tenant}:idempotency:KEY     hash: digest and the group as it was created, or after an
+                                     append, then with its preferences counted; expires
+    gpo:{tenant}:text:KEY            hash: digest of the embedder, data (redis_texts); expires
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ local id, mode, match, now, head, new_tag, digest, ttl = unpack(ARGV, 1, 8)
 if seen then
   local old = redis.call('HMGET', seen, 'digest', 'id', 'version', 'head', 'preferences',
                          'created_at')
-  if old[1] and old[1] ~= digest then return {'key_reused'} end
+  if old[1] and (old[1] ~= digest or not old[5]) then return {'key_reused'} end
   if old[1] then return {'replayed', old[2], old[3], old[4], old[5], old[6]} end
 end
 local current = redis.call('HGET', group, 'version')
@@ -62,34 +64,46 @@ return {current and 'replaced' or 'created', version, created}
 """
 )
 
-# KEYS: group, preferences, vectors, versions, tag
+# KEYS: group, preferences, vectors, versions, tag[, idempotency]
 # ARGV: id, version to match or '', most preferences, most pairs held before or '', now,
-#       new tag, preferences…
+#       new tag, payload digest, idempotency TTL in ms, pairs that are added, preferences…
 APPEND = (
     _PUSH
     + """
-local group, preferences, vectors, versions, tag = unpack(KEYS)
-local id, match, most, room, now, new_tag = unpack(ARGV, 1, 6)
+local group, preferences, vectors, versions, tag, seen = unpack(KEYS)
+local id, match, most, room, now, new_tag, digest, ttl, more = unpack(ARGV, 1, 9)
+if seen then
+  local old = redis.call('HMGET', seen, 'digest', 'id', 'version', 'head', 'created_at',
+                         'updated_at', 'count', 'tokens')
+  if old[1] and (old[1] ~= digest or not old[7]) then return {'key_reused'} end
+  if old[1] then return {'replayed', unpack(old, 2, 8)} end
+end
 local current = redis.call('HGET', group, 'version')
 if not current then return {'missing'} end
 if match ~= '' and match ~= current then return {'mismatch', current} end
 local held = redis.call('LLEN', preferences)
-if held + #ARGV - 6 > tonumber(most) then return {'too_many', held} end
-if room ~= '' then
-  local pairs_held = 0
+if held + #ARGV - 9 > tonumber(most) then return {'too_many', held} end
+local pairs_held = 0
+if room ~= '' or seen then
   for _, text in ipairs(redis.call('LRANGE', preferences, 0, -1)) do
     local body = cjson.decode(text)
     pairs_held = pairs_held + (body.options and #body.options or body.chosen and 2 or 1)
   end
-  if pairs_held > tonumber(room) then return {'too_many_pairs', pairs_held} end
+  if room ~= '' and pairs_held > tonumber(room) then return {'too_many_pairs', pairs_held} end
 end
 
 local version = redis.call('HINCRBY', versions, id, 1)
 redis.call('HSET', group, 'version', version, 'updated_at', now)
 redis.call('SET', tag, new_tag)
 redis.call('DEL', vectors)
-push(preferences, 7)
+push(preferences, 10)
 local row = redis.call('HMGET', group, 'version', 'head', 'created_at', 'updated_at')
+if seen then
+  redis.call('HSET', seen, 'digest', digest, 'id', id, 'version', row[1], 'head', row[2],
+             'created_at', row[3], 'updated_at', row[4], 'count', held + #ARGV - 9,
+             'tokens', pairs_held + tonumber(more))
+  redis.call('PEXPIRE', seen, ttl)
+end
 return {'appended', row[1], row[2], row[3], row[4], redis.call('LRANGE', preferences, 0, -1)}
 """
 )
@@ -120,6 +134,7 @@ return found
 
 # KEYS: group, preferences, vectors, index, tag
 # ARGV: id, version to match or '', new tag
+# Gives the preferences back, whose texts have vectors to be forgotten.
 # DEL comes first: a group can be deleted when memory is full.
 DELETE = """
 local group, preferences, vectors, index, tag = unpack(KEYS)
@@ -127,10 +142,11 @@ local id, match, new_tag = unpack(ARGV)
 local current = redis.call('HGET', group, 'version')
 if not current then return {'missing'} end
 if match ~= '' and match ~= current then return {'mismatch', current} end
+local held = redis.call('LRANGE', preferences, 0, -1)
 redis.call('DEL', group, preferences, vectors)
 redis.call('ZREM', index, id)
 redis.call('SET', tag, new_tag)
-return {'deleted'}
+return {'deleted', held}
 """
 
 # KEYS: index, tag, the keys of a group and of preferences up to their ids

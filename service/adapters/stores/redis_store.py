@@ -6,26 +6,33 @@ Every change is one Lua script (`redis_scripts`), so it is atomic and never done
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
-from service.adapters.stores import codec, redis_scripts, refusals
+from service.adapters.stores import codec, redis_bulk, redis_scripts, refusals
 from service.adapters.stores.cursors import decode_cursor, encode_cursor
 from service.adapters.stores.redis_connection import RedisConnection
+from service.adapters.stores.redis_keys import keys as _keys
+from service.adapters.stores.redis_texts import RedisTexts
 from service.adapters.stores.together import Together
 from service.core.domain import (
     FloatArray,
     Group,
     GroupDraft,
     GroupPage,
+    GroupSummary,
+    OnConflict,
     Preference,
     Roll,
     RollEntry,
+    Written,
     context_tokens_of,
 )
-from service.core.errors import GroupExists, GroupNotFound
+from service.core.errors import GroupExists, GroupNotFound, StoreUnavailable
 from service.core.ports import Idempotency
+
+_LOG = logging.getLogger(__name__)
 
 # Shorter than the idempotency keys' day: volatile-ttl evicts what expires first, and vectors
 # can be made again.
@@ -35,6 +42,9 @@ _VECTORS_MAX_BYTES = 32 * 1024 * 1024
 _GROUPS_PER_READ = 20
 # Up to this many are decoded faster than they are handed to a thread.
 _FEW_PREFERENCES = 100
+# What goes to Redis on one way; a hundred groups of five preferences take it some 5 ms.
+_GROUPS_PER_WRITE = 100
+_VALUES_PER_WRITE = 5_000
 
 
 class RedisStore:
@@ -45,6 +55,7 @@ class RedisStore:
     ) -> None:
         """Name the server; the first call connects. Raises StoreUnavailable for a wrong URL."""
         self._redis = RedisConnection(url, timeout_s=timeout_s)
+        self._texts = RedisTexts(self._redis)
         self._stamps: Together[str, Sequence[bytes | None]] = Together(self._read_stamps)
         self._idempotency_ttl_ms = int(idempotency_ttl_s * 1000)
 
@@ -123,24 +134,59 @@ class RedisStore:
         max_preferences: int,
         max_context_tokens: int | None = None,
         if_match: int | None = None,
-    ) -> Group:
+        idempotency: Idempotency | None = None,
+    ) -> Group | GroupSummary:
         """Add preferences at the end; see the port."""
         added = codec.encode_preferences(preferences)
         keys = _keys(tenant, group_id, "group", "preferences", "vectors")
         keys += _keys(tenant, None, "versions", "tag")
+        digest = ""
+        if idempotency is not None:
+            keys += _keys(tenant, idempotency.key, "idempotency")
+            digest = idempotency.payload_digest
         more_tokens = context_tokens_of(preferences)
         room = "" if max_context_tokens is None else max_context_tokens - more_tokens
         args = [group_id, _match(if_match), max_preferences, room, codec.now(), codec.new_tag()]
-        args += added
+        args += [digest, self._idempotency_ttl_ms, more_tokens, *added]
         match await self._redis.run(redis_scripts.APPEND, keys, args):
             case [b"appended", *row]:
                 return codec.decode_group(_record(group_id, row))
+            case [b"replayed", *fields]:
+                return _replayed_append(fields)
+            case [b"key_reused"]:
+                raise refusals.key_reused()
             case [b"too_many", held]:
                 raise refusals.too_many(held, len(added), max_preferences)
             case [b"too_many_pairs", tokens] if max_context_tokens is not None:
                 raise refusals.too_many_pairs(tokens, more_tokens, max_context_tokens)
             case other:
                 raise _refused(other, group_id, if_match)
+
+    async def put_many(
+        self,
+        tenant: str,
+        groups: Sequence[tuple[str, GroupDraft]],
+        *,
+        embedder: str,
+        on_conflict: OnConflict,
+        dry_run: bool = False,
+    ) -> list[tuple[Written, int | None]]:
+        """Create or replace groups, a script for each; see the port."""
+        sent = await asyncio.to_thread(
+            redis_bulk.calls,
+            tenant,
+            groups,
+            embedder=embedder,
+            on_conflict=on_conflict,
+            dry_run=dry_run,
+        )
+        found: list[tuple[Written, int | None]] = []
+        for some in redis_bulk.portions(
+            sent, most=_GROUPS_PER_WRITE, most_values=_VALUES_PER_WRITE
+        ):
+            answers = await self._redis.run_many(redis_bulk.PUT, some)
+            found += [redis_bulk.outcome(answer) for answer in answers]
+        return found
 
     async def get(self, tenant: str, group_id: str) -> Group:
         """The newest version; see the port."""
@@ -154,23 +200,32 @@ class RedisStore:
         rows = await self._stamps.get(keys)
         return [_stamp(group_id, *row) for group_id, row in zip(group_ids, rows, strict=True)]
 
-    async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
-        """The group that this key created before; see the port."""
+    async def find_idempotent(
+        self, tenant: str, idempotency: Idempotency
+    ) -> Group | GroupSummary | None:
+        """What this key wrote before; see the port."""
         (key,) = _keys(tenant, idempotency.key, "idempotency")
         fields = ["digest", "id", "version", "head", "preferences", "created_at"]
+        fields += ["updated_at", "count", "tokens"]
         digest, *rest = await self._redis.call(lambda client: client.hmget(key, fields))
         if digest is None:
             return None
         if digest.decode() != idempotency.payload_digest:
             raise refusals.key_reused()
-        return _replayed(rest)
+        if rest[3] is None:
+            return _replayed_append(rest[:3] + rest[4:])
+        return _replayed(rest[:5])
 
-    async def list(self, tenant: str, *, limit: int, cursor: str | None = None) -> GroupPage:
+    async def list(
+        self, tenant: str, *, limit: int, cursor: str | None = None, after: str | None = None
+    ) -> GroupPage:
         """Groups in the order of their ids; see the port.
 
         A group that is deleted while the page is read is left out of it.
         """
-        start = "-" if cursor is None else f"({decode_cursor(cursor)}"
+        if cursor is not None:
+            after = decode_cursor(cursor)
+        start = "-" if after is None else f"({after}"
         (index,) = _keys(tenant, None, "index")
         found = await self._redis.call(
             lambda client: client.zrangebylex(index, start, "+", start=0, num=limit + 1)
@@ -181,14 +236,28 @@ class RedisStore:
             groups += await self._read(tenant, ids[at : min(at + _GROUPS_PER_READ, limit)])
         return GroupPage(groups, encode_cursor(ids[limit - 1]) if len(ids) > limit else None)
 
+    async def count(self, tenant: str) -> int:
+        """Number of groups; see the port."""
+        (index,) = _keys(tenant, None, "index")
+        return int(await self._redis.call(lambda client: client.zcard(index)))
+
     async def delete(self, tenant: str, group_id: str, *, if_match: int | None = None) -> None:
         """Remove a group and everything derived from it; see the port."""
         keys = _keys(tenant, group_id, "group", "preferences", "vectors")
         keys += _keys(tenant, None, "index", "tag")
         args = [group_id, _match(if_match), codec.new_tag()]
-        answer = await self._redis.run(redis_scripts.DELETE, keys, args)
-        if answer != [b"deleted"]:
-            raise _refused(answer, group_id, if_match)
+        match await self._redis.run(redis_scripts.DELETE, keys, args):
+            case [b"deleted", held]:
+                await self._forget_texts(tenant, [text.decode() for text in held])
+            case other:
+                raise _refused(other, group_id, if_match)
+
+    async def _forget_texts(self, tenant: str, encoded: Sequence[str]) -> None:
+        try:
+            await self._texts.forget(tenant, codec.text_keys_of(encoded))
+        except StoreUnavailable as exc:
+            # The group is gone, as was asked; what is left of its texts expires.
+            _LOG.warning("the vectors of a deleted group's texts are left to expire: %s", exc)
 
     async def tag(self, tenant: str) -> str:
         """The state of the tenant's groups; see the port."""
@@ -228,6 +297,18 @@ class RedisStore:
             [version, embedder_digest, encoded.rows, encoded.dim, encoded.data, _VECTORS_TTL_MS],
         )
 
+    async def get_texts(
+        self, tenant: str, embedder_digest: str, texts: Sequence[str]
+    ) -> Sequence[FloatArray | None]:
+        """Kept vectors of single texts; see the port."""
+        return await self._texts.find(tenant, embedder_digest, texts)
+
+    async def put_texts(
+        self, tenant: str, embedder_digest: str, texts: Sequence[str], vectors: FloatArray
+    ) -> None:
+        """Keep vectors of single texts; see the port."""
+        await self._texts.keep(tenant, embedder_digest, texts, vectors)
+
     async def check(self) -> None:
         """Read and write one key for real; see the port."""
         await self._redis.check()
@@ -257,13 +338,6 @@ class RedisStore:
         return await asyncio.to_thread(decode)
 
 
-def _keys(tenant: str, name: str | None, *parts: str) -> list[str]:
-    # Quoted, so that a brace in the tenant's name cannot end the hash tag.
-    prefix = f"gpo:{{{quote(tenant, safe='')}}}"
-    suffix = "" if name is None else f":{name}"
-    return [f"{prefix}:{part}{suffix}" for part in parts]
-
-
 def _match(if_match: int | None) -> str:
     return "" if if_match is None else str(if_match)
 
@@ -291,6 +365,15 @@ def _replayed(fields: Sequence[bytes]) -> Group:
     encoded = codec.split_preferences(preferences)
     return codec.decode_group(
         codec.Record(group_id, int(version), head, encoded, created_at, created_at)
+    )
+
+
+def _replayed_append(fields: Sequence[bytes]) -> GroupSummary:
+    group_id, version, head, created_at, updated_at, count, tokens = (f.decode() for f in fields)
+    return codec.decode_summary(
+        codec.SummaryRecord(
+            group_id, int(version), head, int(count), int(tokens), created_at, updated_at
+        )
     )
 
 

@@ -69,6 +69,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), checked_at REAL NOT NULL)",
     ),
     ("CREATE TABLE tags (tenant TEXT PRIMARY KEY, tag TEXT NOT NULL) WITHOUT ROWID",),
+    (
+        # Set where the key was that of an append; its group's preferences are not kept then.
+        "ALTER TABLE idempotency ADD COLUMN preference_count INTEGER",
+        "ALTER TABLE idempotency ADD COLUMN context_tokens INTEGER",
+        "ALTER TABLE idempotency ADD COLUMN updated_at TEXT",
+        """CREATE TABLE texts (
+            tenant TEXT NOT NULL,
+            key TEXT NOT NULL,
+            embedder_digest TEXT NOT NULL,
+            data BLOB NOT NULL,
+            expires_at REAL NOT NULL,
+            PRIMARY KEY (tenant, key)
+        )""",
+        "CREATE INDEX texts_expiry ON texts (expires_at)",
+    ),
 )
 
 _REASONS = {

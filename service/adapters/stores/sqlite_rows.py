@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from service.adapters.stores import codec, refusals
-from service.core.domain import Group, GroupDraft, RollEntry
+from service.core.domain import Group, GroupDraft, GroupSummary, RollEntry
 from service.core.errors import GroupNotFound
 from service.core.ports import Idempotency
 
@@ -160,8 +160,8 @@ def replace(
 
 def find_idempotent(
     conn: sqlite3.Connection, tenant: str, idempotency: Idempotency
-) -> Group | None:
-    """The group that this key created before. Raises IdempotencyConflict."""
+) -> Group | GroupSummary | None:
+    """What this key wrote before. Raises IdempotencyConflict."""
     row = conn.execute(
         "SELECT * FROM idempotency WHERE tenant = ? AND key = ? AND expires_at > ?",
         (tenant, idempotency.key, time.time()),
@@ -170,6 +170,18 @@ def find_idempotent(
         return None
     if row["payload_digest"] != idempotency.payload_digest:
         raise refusals.key_reused()
+    if row["updated_at"] is not None:
+        return codec.decode_summary(
+            codec.SummaryRecord(
+                group_id=row["group_id"],
+                version=row["version"],
+                head=row["head"],
+                preference_count=row["preference_count"],
+                context_tokens=row["context_tokens"],
+                created_at=row["created_at"],
+                updated_at=row["updated_at"],
+            )
+        )
     return codec.decode_group(
         codec.Record(
             group_id=row["group_id"],
@@ -186,13 +198,19 @@ def remember(
     conn: sqlite3.Connection,
     tenant: str,
     idempotency: Idempotency,
-    record: codec.Record,
+    record: codec.Record | codec.SummaryRecord,
     ttl_s: float,
 ) -> None:
-    """Keep what a key created, for `ttl_s` seconds; forget what has expired."""
+    """Keep what a key wrote, for `ttl_s` seconds; forget what has expired."""
     conn.execute("DELETE FROM idempotency WHERE expires_at <= ?", (time.time(),))
+    if isinstance(record, codec.Record):
+        preferences = codec.join_preferences(record.preferences)
+        counts: tuple[int | None, int | None, str | None] = (None, None, None)
+    else:
+        preferences = ""
+        counts = (record.preference_count, record.context_tokens, record.updated_at)
     conn.execute(
-        "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tenant,
             idempotency.key,
@@ -200,8 +218,9 @@ def remember(
             record.group_id,
             record.version,
             record.head,
-            codec.join_preferences(record.preferences),
+            preferences,
             record.created_at,
             time.time() + ttl_s,
+            *counts,
         ),
     )

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from service.adapters.stores import codec, refusals
+from service.adapters.stores import codec, refusals, sqlite_bulk, sqlite_texts
 from service.adapters.stores import sqlite_rows as rows
 from service.adapters.stores.cursors import decode_cursor, encode_cursor
 from service.adapters.stores.sqlite_database import Database
@@ -24,8 +24,11 @@ from service.core.domain import (
     Group,
     GroupDraft,
     GroupPage,
+    GroupSummary,
+    OnConflict,
     Preference,
     Roll,
+    Written,
     context_tokens_of,
 )
 from service.core.errors import GroupExists, StoreUnavailable
@@ -67,8 +70,10 @@ class SqliteStore:
         def work(conn: sqlite3.Connection) -> Group:
             if idempotency is not None:
                 made_before = rows.find_idempotent(conn, tenant, idempotency)
-                if made_before is not None:
+                if isinstance(made_before, Group):
                     return made_before
+                if made_before is not None:
+                    raise refusals.key_reused()
             if rows.find(conn, tenant, group_id) is not None:
                 raise GroupExists(group_id)
             record = rows.insert(conn, tenant, group_id, draft, embedder)
@@ -112,12 +117,19 @@ class SqliteStore:
         max_preferences: int,
         max_context_tokens: int | None = None,
         if_match: int | None = None,
-    ) -> Group:
+        idempotency: Idempotency | None = None,
+    ) -> Group | GroupSummary:
         """Add preferences at the end; see the port."""
         added = codec.encode_preferences(preferences)
         more_tokens = context_tokens_of(preferences)
 
-        def work(conn: sqlite3.Connection) -> Group:
+        def work(conn: sqlite3.Connection) -> Group | GroupSummary:
+            if idempotency is not None:
+                made_before = rows.find_idempotent(conn, tenant, idempotency)
+                if isinstance(made_before, Group):
+                    raise refusals.key_reused()
+                if made_before is not None:
+                    return made_before
             row = rows.require(conn, tenant, group_id)
             rows.check_match(group_id, if_match, row)
             held = rows.preferences(conn, row["key"])
@@ -140,9 +152,39 @@ class SqliteStore:
             )
             conn.execute("DELETE FROM vectors WHERE group_key = ?", (row["key"],))
             rows.add_preferences(conn, row["key"], added, start=len(held))
+            if idempotency is not None:
+                summary = codec.summary_of(grown, row["head"])
+                rows.remember(conn, tenant, idempotency, summary, self._idempotency_ttl_s)
             return grown
 
         return await self._write(work)
+
+    async def put_many(
+        self,
+        tenant: str,
+        groups: Sequence[tuple[str, GroupDraft]],
+        *,
+        embedder: str,
+        on_conflict: OnConflict,
+        dry_run: bool = False,
+    ) -> list[tuple[Written, int | None]]:
+        """Create or replace groups in one transaction; see the port."""
+
+        def work(conn: sqlite3.Connection) -> list[tuple[Written, int | None]]:
+            return [
+                sqlite_bulk.write(
+                    conn,
+                    tenant,
+                    group_id,
+                    draft,
+                    embedder=embedder,
+                    on_conflict=on_conflict,
+                    dry_run=dry_run,
+                )
+                for group_id, draft in groups
+            ]
+
+        return await (self._read(work) if dry_run else self._write(work))
 
     async def get(self, tenant: str, group_id: str) -> Group:
         """The newest version; see the port."""
@@ -156,22 +198,35 @@ class SqliteStore:
         """Names the newest version of each group; see the port."""
         return await self._glance(lambda conn: rows.stamps(conn, tenant, group_ids))
 
-    async def find_idempotent(self, tenant: str, idempotency: Idempotency) -> Group | None:
-        """The group that this key created before; see the port."""
+    async def find_idempotent(
+        self, tenant: str, idempotency: Idempotency
+    ) -> Group | GroupSummary | None:
+        """What this key wrote before; see the port."""
         return await self._read(lambda conn: rows.find_idempotent(conn, tenant, idempotency))
 
-    async def list(self, tenant: str, *, limit: int, cursor: str | None = None) -> GroupPage:
+    async def list(
+        self, tenant: str, *, limit: int, cursor: str | None = None, after: str | None = None
+    ) -> GroupPage:
         """Groups in the order of their ids; see the port."""
-        after = "" if cursor is None else decode_cursor(cursor)
+        start = after or "" if cursor is None else decode_cursor(cursor)
 
         def work(conn: sqlite3.Connection) -> GroupPage:
             found = conn.execute(
                 "SELECT * FROM groups WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
-                (tenant, after, limit + 1),
+                (tenant, start, limit + 1),
             ).fetchall()
             groups = tuple(codec.decode_group(rows.record_of(conn, row)) for row in found[:limit])
             more = len(found) > limit
             return GroupPage(groups, encode_cursor(groups[-1].id) if more else None)
+
+        return await self._read(work)
+
+    async def count(self, tenant: str) -> int:
+        """Number of groups; see the port."""
+
+        def work(conn: sqlite3.Connection) -> int:
+            statement = "SELECT count(*) FROM groups WHERE tenant = ?"
+            return int(conn.execute(statement, (tenant,)).fetchone()[0])
 
         return await self._read(work)
 
@@ -181,6 +236,8 @@ class SqliteStore:
         def work(conn: sqlite3.Connection) -> None:
             row = rows.require(conn, tenant, group_id)
             rows.check_match(group_id, if_match, row)
+            texts = codec.text_keys_of(rows.preferences(conn, row["key"]))
+            sqlite_texts.forget(conn, tenant, texts)
             conn.execute("DELETE FROM groups WHERE key = ?", (row["key"],))
             rows.new_tag(conn, tenant)
 
@@ -230,6 +287,27 @@ class SqliteStore:
             )
 
         await self._write(work)
+
+    async def get_texts(
+        self, tenant: str, embedder_digest: str, texts: Sequence[str]
+    ) -> Sequence[FloatArray | None]:
+        """Kept vectors of single texts; see the port."""
+        keys = [codec.text_key(text) for text in texts]
+        found, ageing = await self._read(
+            lambda conn: sqlite_texts.find(conn, tenant, embedder_digest, keys)
+        )
+        if ageing:
+            await self._write(lambda conn: sqlite_texts.renew(conn, tenant, ageing))
+        return [found.get(key) for key in keys]
+
+    async def put_texts(
+        self, tenant: str, embedder_digest: str, texts: Sequence[str], vectors: FloatArray
+    ) -> None:
+        """Keep vectors of single texts; see the port."""
+        keys = [codec.text_key(text) for text in texts]
+        await self._write(
+            lambda conn: sqlite_texts.keep(conn, tenant, embedder_digest, keys, vectors)
+        )
 
     async def check(self) -> None:
         """Read and write one row for real: a full disk shows in no other way."""

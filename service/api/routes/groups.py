@@ -15,7 +15,7 @@ from service.api.schemas.base import SOME_TEXT, capped
 from service.api.schemas.groups import AppendIn, GroupIn, GroupOut, GroupPageOut
 from service.api.schemas.preferences import to_core
 from service.api.strict_json import JsonRoute
-from service.core.domain import Group
+from service.core.domain import Group, GroupSummary
 from service.core.errors import FieldError, InvalidInput
 from service.core.groups import ID_PATTERN
 from service.core.ports import Idempotency
@@ -59,7 +59,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Makes a repetition give what the first request created.",
+        description="Names this one write, for a day; sent again, it is done once.",
         examples=["3f1c7e52-import-1"],
         json_schema_extra={"minLength": 1, "maxLength": _MOST_KEY_CHARS, "pattern": SOME_TEXT},
     ),
@@ -186,19 +186,26 @@ async def put_group(
     responses=documented(*_BODY_ERRORS, 404, 412),
 )
 async def append_preferences(
+    request: Request,
     response: Response,
     services: Services,
     tenant: Tenant,
     group_id: GroupPath,
     body: Annotated[AppendIn, Body()],
     match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> GroupOut:
-    """Add preferences to a group, all of them or none."""
+    """Add preferences to a group, all of them or none.
+
+    The same `Idempotency-Key` with the same body adds them once, and gives the same answer.
+    """
+    sent = {"appended_to": group_id, "body": await request.json()}
     group = await services.groups.append(
         tenant,
         group_id,
         to_core(body.preferences, services.limits),
         expected=if_match(match),
+        idempotency=_idempotency(idempotency_key, sent),
     )
     return _tagged(response, group)
 
@@ -216,7 +223,9 @@ async def delete_group(
     await services.groups.delete(tenant, group_id, expected=if_match(match))
 
 
-def _tagged(response: Response, group: Group, *, with_preferences: bool = False) -> GroupOut:
+def _tagged(
+    response: Response, group: Group | GroupSummary, *, with_preferences: bool = False
+) -> GroupOut:
     response.headers["ETag"] = etag(group.version)
     return GroupOut.of(group, with_preferences=with_preferences)
 

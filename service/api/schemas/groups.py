@@ -16,7 +16,7 @@ from service.api.schemas.base import (
     ResponseModel,
 )
 from service.api.schemas.preferences import Preferences, from_core, to_core
-from service.core.domain import Group, GroupDraft
+from service.core.domain import Group, GroupDraft, GroupSummary
 from service.core.limits import Limits
 
 
@@ -102,10 +102,10 @@ class GroupOut(ResponseModel):
     )
 
     @classmethod
-    def of(cls, group: Group, *, with_preferences: bool = False) -> GroupOut:
-        """A group, with its preferences if they were asked for."""
+    def of(cls, group: Group | GroupSummary, *, with_preferences: bool = False) -> GroupOut:
+        """A group, with its preferences if they were asked for and are there."""
         more: dict[str, Any] = {}
-        if with_preferences:
+        if with_preferences and isinstance(group, Group):
             more["preferences"] = [from_core(p) for p in group.preferences]
         return cls(
             id=group.id,

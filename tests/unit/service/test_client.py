@@ -35,10 +35,13 @@ def test_it_loads_nothing_of_the_server() -> None:
 @pytest.mark.parametrize("pair", [(GPOClient, AsyncGPOClient), (client.Groups, client.AsyncGroups)])
 def test_both_clients_have_the_same_methods(pair: tuple[type, type]) -> None:
     names = [{n for n in vars(kind) if not n.startswith("_")} for kind in pair]
-    assert names[0] - {"fetch", "events"} == names[1]
+    assert names[0] - {"base_url", "fetch", "opened", "events"} == names[1]
     for name in names[1] - {"list", "close"}:
         first, second = (getattr(kind, name) for kind in pair)
-        assert inspect.signature(first) == inspect.signature(second)
+        signatures = [inspect.signature(each) for each in (first, second)]
+        if name in ("import_", "export"):  # iterated over in two ways, with the same parameters
+            signatures = [each.replace(return_annotation=None) for each in signatures]
+        assert signatures[0] == signatures[1]
         assert first.__doc__ == second.__doc__ is not None
 
 

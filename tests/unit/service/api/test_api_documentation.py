@@ -33,7 +33,8 @@ async def test_every_operation_is_named_tagged_and_described(bench: Bench) -> No
     assert sorted(names) == sorted(set(names))
     assert set(names) == {
         "append_preferences", "chat_completions", "completions", "create_group", "delete_group",
-        "generate", "get_group", "health", "list_groups", "list_models", "livez", "metrics",
+        "export_groups", "generate", "get_group", "health", "import_groups", "list_groups",
+        "list_models", "livez", "metrics",
         "predict", "put_group", "readyz", "rerank", "rerank_v2", "retrieve_model", "score",
         "version",
     }  # fmt: skip
