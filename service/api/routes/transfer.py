@@ -38,28 +38,30 @@ _CSV_EXAMPLE = (
     "city-dwellers,City dwellers,Parks or roads?,Parks,0.7\n"
     "city-dwellers,City dwellers,Parks or roads?,Roads,0.3\n"
 )
-_BODIES = {
-    "required": True,
-    "content": {
-        jsonl.MEDIA_TYPE: {"schema": {"type": "string"}, "example": _JSONL_EXAMPLE},
-        csv_columns.MEDIA_TYPE: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
+# Lines of groups have no schema of their own: each line that is none is refused by itself.
+_CONTENT = {
+    jsonl.MEDIA_TYPE: {
+        "schema": {"description": "Each line is a body of `POST /groups`."},
+        "example": _JSONL_EXAMPLE,
+    },
+    csv_columns.MEDIA_TYPE: {
+        "schema": {"description": "The columns are in docs/groups.md."},
+        "example": _CSV_EXAMPLE,
     },
 }
 _EXPORTED = {
     "description": "Every group in the order of the ids. `X-Total-Count` tells how many there were "
     "at the beginning; it counts those before `after` too.",
-    "content": {
-        jsonl.MEDIA_TYPE: {"schema": {"type": "string"}, "example": _JSONL_EXAMPLE},
-        csv_columns.MEDIA_TYPE: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
-    },
+    "content": _CONTENT,
 }
+Switch = Literal["true", "false"]
 
 
 @router.post(
     "/groups/import",
     operation_id="import_groups",
     responses=documented(400, 413, 415, 422, 503),
-    openapi_extra={"requestBody": _BODIES},
+    openapi_extra={"requestBody": {"required": True, "content": _CONTENT}},
 )
 async def import_groups(
     request: Request,
@@ -68,7 +70,7 @@ async def import_groups(
     on_conflict: Annotated[
         OnConflict, Query(description="For a group that exists with other content.")
     ] = OnConflict.UPDATE,
-    dry_run: Annotated[bool, Query(description="Check everything, write nothing.")] = False,
+    dry_run: Annotated[Switch, Query(description="Check everything, write nothing.")] = "false",
 ) -> ImportOut:
     """Create or replace many groups: JSON Lines, each a body of `POST /groups`, or CSV.
 
@@ -76,16 +78,17 @@ async def import_groups(
     with the same content is left unchanged, so the same import can be sent again. A group without
     an id gets one made of its content. Larger imports are sent in parts.
     """
+    checks_only = dry_run == "true"
     reader = Reader(_reader_of(request)(await request.body()), services.limits)
 
     async def work() -> list[ImportedGroup]:
         results: list[ImportedGroup] = []
         while portion := await _read(services, reader):
             async with services.bulk.places:
-                results += await _write(services, tenant, portion, on_conflict, dry_run=dry_run)
+                results += await _write(services, tenant, portion, on_conflict, dry_run=checks_only)
         return results
 
-    return ImportOut.of(await while_connected(request, work()), dry_run=dry_run)
+    return ImportOut.of(await while_connected(request, work()), dry_run=checks_only)
 
 
 async def _read(services: UseCases, reader: Reader) -> list[Read]:
@@ -121,7 +124,11 @@ async def export_groups(
     format: Annotated[Literal["jsonl", "csv"], Query()] = "jsonl",
     after: Annotated[
         str | None,
-        Query(pattern=f"^{ID_PATTERN}$", description="Begin behind this id: go on with an export."),
+        Query(
+            pattern=f"^{ID_PATTERN}$",
+            description="Begin behind this id: go on with an export.",
+            examples=["city-dwellers"],
+        ),
     ] = None,
 ) -> StreamingResponse:
     """Every group with its preferences, as `POST /groups/import` takes them.

@@ -52,7 +52,11 @@ class _Rows:
         # Lines end at \n alone: a \r may stand in a quoted text.
         self._csv = csv.reader(_lines(text))
         self.before = self.line = 0
-        header = next(self._csv, [])
+        try:
+            header = next(self._csv, [])
+        except csv.Error as exc:
+            detail = f"the first line cannot be read as CSV: {exc}"
+            raise InvalidInput([FieldError("", detail)]) from exc
         _check_header(header)
         self._header = header
 

@@ -11,6 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from fixtures.service_app import COMPARISON, GROUP, RATING, SHARE, Bench
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from service.api.transfer.csv_columns import COLUMNS
 
 NDJSON = "application/x-ndjson"
 COUNTS = {"question": "Why?", "options": ["a, or b", 'the "c"'], "counts": [30, 10]}
@@ -163,7 +168,7 @@ async def test_conflicts_are_updated_skipped_or_refused(bench: Bench) -> None:
     failed = await send(bench, lines(other), on_conflict="fail")
     assert failed["results"][0]["errors"][0]["pointer"] == "/id"
     assert (failed["refused"], failed["results"][0]["version"]) == (1, 1)
-    dry = await send(bench, lines(other, {**GROUP, "id": "new"}), dry_run=True)
+    dry = await send(bench, lines(other, {**GROUP, "id": "new"}), dry_run="true")
     assert [(r["status"], r["version"]) for r in dry["results"]] == [
         ("updated", 1), ("created", None),
     ]  # fmt: skip
@@ -258,12 +263,25 @@ async def test_faults_of_csv_are_told_by_line_and_column(bench: Bench) -> None:
         (b"group_id,group_id\n", "text/csv", 422, "twice"),
         (b"question,option\n", "text/csv", 422, "is missing"),
         (b"", "text/csv", 422, "the first line"),
+        (b"group_id\rgroup_name\n", "text/csv", 422, "the first line cannot be read"),
         (b"group_id\n\xff\n", "text/csv", 400, "UTF-8 at byte 9"),
         (b"{}\n" * 10_001, NDJSON, 413, "10000 groups"),
         (b"group_id\n" + b"a\n" * 100_001, "text/csv", 413, "100000 lines"),
         (b" " * 600_000, NDJSON, 413, "500000 bytes"),
     ],
-    ids=["json", "charset", "column", "twice", "no id", "empty", "bytes", "many", "rows", "large"],
+    ids=[
+        "json",
+        "charset",
+        "column",
+        "twice",
+        "no id",
+        "empty",
+        "torn",
+        "bytes",
+        "many",
+        "rows",
+        "large",
+    ],
 )
 async def test_bodies_that_are_no_import(
     bench: Bench, body: bytes, media_type: str, status: int, said: str
@@ -282,6 +300,43 @@ async def test_a_body_of_nothing_imports_nothing(bench: Bench) -> None:
     assert (await send(bench, b"group_id,group_name\n", "text/csv"))["results"] == []
     no_type = await bench.client.post("/groups/import", content=b"{}")
     assert no_type.status_code == 415
+
+
+CELLS = st.sampled_from(["a", "", '"', "\n", ",", "x,y", "0.5", "nan", "\r", "é", "\0", "{}"])
+BODIES = st.one_of(
+    st.binary(max_size=60),
+    st.lists(CELLS, max_size=30).map(lambda cells: ",".join(cells).encode()),
+    st.lists(CELLS, max_size=30).map(
+        lambda cells: (",".join(COLUMNS) + "\n" + ",".join(cells)).encode()
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["id", "name", "preferences", "metadata"]), inner)
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+async def test_no_body_is_a_fault_of_the_service(bench: Bench) -> None:
+    bodies: list[bytes] = []
+
+    @given(BODIES)
+    @hypothesis_settings(max_examples=150, database=None)
+    def draw(body: bytes) -> None:
+        bodies.append(body)
+
+    await asyncio.to_thread(draw)
+    for body in bodies:
+        for media_type in (NDJSON, "text/csv"):
+            response = await bench.client.post(
+                "/groups/import", content=body, headers={"Content-Type": media_type}
+            )
+            assert response.status_code in (200, 400, 413, 422), (body, response.text)
+            if response.status_code != 200:
+                assert len(response.content) < 8_000
 
 
 async def test_requests_are_answered_while_an_import_runs(bench: Bench) -> None:
