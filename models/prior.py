@@ -116,7 +116,10 @@ class PopulationPrior:
         self._prompts = self.bank_text[self.bank_pair[starts, 0]]
         self._response = self.bank_text[self.bank_pair[:, 1]]
         options = [self._response[start:stop] for start, stop in self._spans]
-        lengths = [np.linalg.norm(r - r.mean(0), axis=1) for r in options]
+        # The mean of a question's options (Q, D / 2), and how far each of these is from it (N,).
+        middle = [r.mean(0) for r in options]
+        self._middle = np.array(middle, np.float32).reshape(-1, self.bank_text.shape[1])
+        lengths = [np.linalg.norm(r - m, axis=1) for r, m in zip(options, middle, strict=True)]
         self._length = np.maximum(np.concatenate([np.zeros(0), *lengths]), 1e-6).astype(np.float32)
 
     def _check(self) -> None:
@@ -236,18 +239,18 @@ class PopulationPrior:
         """`Cells.kernel` (n, N) with the bank, by way of its distinct texts, who are fewer."""
         if not len(self._spans):
             return np.zeros((len(asked.prompt), 0), np.float32)
-        starts, sizes = self._spans[:, 0], np.diff(self._spans)[:, 0]
         prompt, response = self.bank_pair.T
         # The options of a question stand one behind the other and share its prompt.
         repeats = np.append(True, (np.diff(asked.prompt, axis=0) != 0).any(1))
-        questions = (asked.prompt[repeats] @ self.bank_text.T)[:, prompt]
-        stance = (asked.stance @ self.bank_text.T)[:, response]
-        stance -= np.repeat(np.add.reduceat(stance, starts, axis=1) / sizes, sizes, axis=1)
+        # One product reads the bank's texts once, which is most of the time of a single question.
+        count, known = len(asked.prompt), self.bank_text.T
+        near = np.concatenate([asked.stance, asked.response, asked.prompt[repeats]]) @ known
+        stance, answer, question = np.split(near, [count, 2 * count])
+        stance = stance[:, response]
+        stance -= np.repeat(asked.stance @ self._middle.T, np.diff(self._spans)[:, 0], axis=1)
         stance /= self._length
-        distance = (questions[np.cumsum(repeats) - 1] - 1) / self.config.question_width
-        distance += (
-            (asked.response @ self.bank_text.T)[:, response] - 1
-        ) / self.config.option_width
+        distance = (question[:, prompt][np.cumsum(repeats) - 1] - 1) / self.config.question_width
+        distance += (answer[:, response] - 1) / self.config.option_width
         distance += (stance - 1) / self.config.stance_width
         return np.asarray(np.exp(distance, out=distance), np.float32)
 

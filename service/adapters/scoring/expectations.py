@@ -1,6 +1,7 @@
 """What a prior expects, remembered by question: it does not depend on who is asked.
 
-Owns the cache; knows no prior of its own. Asking the released bank takes 6 ms for a new question.
+Owns the cache; knows no prior of its own. Asking the released bank about a new question takes
+longer than the module's pass.
 """
 
 from __future__ import annotations
