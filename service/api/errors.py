@@ -136,11 +136,15 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of every route at this path; Starlette knows those of the first one only."""
+    """The methods of every route at this path; Starlette knows those of the first one only.
+
+    A path that is written out, such as /groups/export, is no group's id.
+    """
+    found = [r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE]
+    exact = [route for route in found if not getattr(route, "param_convertors", None)]
     methods: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= set(getattr(route, "methods", None) or ())
+    for route in exact or found:
+        methods |= set(getattr(route, "methods", None) or ())
     if "GET" in methods:
         methods.add("HEAD")  # answered by Head
     return sorted(methods)

@@ -295,6 +295,16 @@ async def test_bodies_that_are_no_import(
     assert await bench.stored() == []
 
 
+async def test_a_wrong_method_is_told_the_right_ones(bench: Bench) -> None:
+    for method, path, allowed in (
+        ("POST", "/groups/export", "GET, HEAD"),
+        ("OPTIONS", "/groups/import", "POST"),
+        ("PATCH", "/groups/town", "DELETE, GET, HEAD, PUT"),
+    ):
+        response = await bench.client.request(method, path)
+        assert (response.status_code, response.headers["Allow"]) == (405, allowed)
+
+
 async def test_a_body_of_nothing_imports_nothing(bench: Bench) -> None:
     assert (await send(bench, b"\n \n"))["results"] == []
     assert (await send(bench, b"group_id,group_name\n", "text/csv"))["results"] == []
