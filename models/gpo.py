@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.batches import KINDS, Kind, Tokens
-from models.ridge import PARTS, Fit, Frame, InContextRidge, nbytes, spans
+from models.ridge import PARTS, Fit, Frame, InContextRidge, Middle, nbytes, spans
 
 RATING = KINDS.index(Kind.RATING)
 LEAST = 1e-6  # smallest base probability, so that its logarithm stays finite
@@ -59,6 +59,21 @@ class EncodedContext:
     fit: Fit
     frame: Frame
     items: Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[Tensor], layers: int) -> EncodedContext:
+        """From what `parts` gave."""
+        keys, values, rest = parts[:layers], parts[layers : 2 * layers], parts[2 * layers :]
+        dual, likely, mean, seen, *where, items = rest
+        fit = Fit(dual, likely, Middle(mean, seen))
+        return cls(tuple(keys), tuple(values), fit, Frame(*where), items)
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """All tensors: keys and values of each layer first."""
+        middle = self.fit.middle
+        fit = self.fit.dual, self.fit.likely, middle.mean, middle.seen
+        where = (getattr(self.frame, name) for name in Frame.__slots__)
+        return *self.keys, *self.values, *fit, *where, self.items
 
     @property
     def width(self) -> int:

@@ -6,12 +6,11 @@ prior. Padding is masked, so that it changes no answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.gpo import EncodedContext
 from models.ridge import Fit, Frame, Middle
@@ -19,45 +18,48 @@ from models.ridge import Fit, Frame, Middle
 T = TypeVar("T")
 
 
-def stacked(contexts: Sequence[EncodedContext]) -> EncodedContext:
-    """Contexts as one batch, padded to the widest. Of a single one: itself, without a copy."""
+Columns = list[list[Tensor]]
+Padded = Callable[[Columns, list[int]], list[Tensor]]
+
+
+def padded(columns: list[list[Tensor]], streams: list[int]) -> list[Tensor]:
+    """Each column of tensors (n, ...) as one, with zeros behind the shorter ones.
+
+    n is that column's number of `streams`: the first stream of all comes before the second of all.
+    """
+    found = []
+    for number, column in enumerate(columns):
+        widest = list(column[0].shape)
+        for one in column:
+            for dim in range(1, len(widest)):
+                widest[dim] = max(widest[dim], one.shape[dim])
+        alike: list[Tensor] = []
+        for one in column:
+            missing: list[int] = []  # from the last dimension on, as pad takes it
+            for dim in range(len(widest) - 1, 0, -1):
+                missing += [0, widest[dim] - one.shape[dim]]
+            alike.append(torch.constant_pad_nd(one, missing) if sum(missing) > 0 else one)
+        if streams[number] > 1:
+            halves = [one.unbind(0) for one in alike]
+            alike = []
+            for stream in range(streams[number]):
+                alike += [half[stream].unsqueeze(0) for half in halves]
+        found.append(torch.cat(alike))
+    return found
+
+
+def stacked(contexts: Sequence[EncodedContext], *, pad: Padded = padded) -> EncodedContext:
+    """Contexts as one batch, padded to the widest. Of a single one: itself, without a copy.
+
+    `pad` may be a compiled form of `padded`.
+    """
     if len(contexts) == 1:
         return contexts[0]
-    width = max(c.width for c in contexts)
-    populations = max(c.frame.profile.shape[2] for c in contexts)
-
-    def streams(layers: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """Of each layer first the streams with residuals as they are, then the negated ones."""
-        return tuple(
-            torch.cat([_wide(half, 2, width + 1) for half in _by_stream(layer)])
-            for layer in zip(*layers, strict=True)
-        )
-
-    def rows(name: str) -> Tensor:
-        return torch.cat([_wide(getattr(c.frame, name), 1, width) for c in contexts])
-
-    profiles = [_wide(_wide(c.frame.profile, 2, populations), 1, width) for c in contexts]
-    return EncodedContext(
-        keys=streams(c.keys for c in contexts),
-        values=streams(c.values for c in contexts),
-        fit=Fit(
-            dual=torch.cat([_wide(c.fit.dual, 2, width) for c in contexts]),
-            likely=torch.cat([c.fit.likely for c in contexts]),
-            middle=Middle(
-                mean=torch.cat([c.fit.middle.mean for c in contexts]),
-                seen=torch.cat([_wide(c.fit.middle.seen, 1, width) for c in contexts]),
-            ),
-        ),
-        frame=Frame(
-            text=rows("text"),
-            stance=rows("stance"),
-            profile=torch.cat(profiles),
-            doubt=rows("doubt"),
-            kind=rows("kind"),
-            mask=rows("mask"),
-        ),
-        items=torch.cat([c.items for c in contexts]),
-    )
+    layers = len(contexts[0].keys)
+    rows = [context.parts() for context in contexts]
+    streams = [2] * (2 * layers) + [1] * (len(rows[0]) - 2 * layers)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return EncodedContext.of(pad(columns, streams), layers)
 
 
 def apart(batch: EncodedContext, widths: Sequence[int]) -> list[EncodedContext]:
@@ -107,16 +109,3 @@ def _one(batch: EncodedContext, i: int, width: int) -> EncodedContext:
         frame=Frame(*(rows(getattr(frame, name)) for name in Frame.__slots__)),
         items=batch.items[i : i + 1].clone(),
     )
-
-
-def _by_stream(layer: Sequence[Tensor]) -> list[Tensor]:
-    halves = [tensor.chunk(2) for tensor in layer]
-    return [plus for plus, _ in halves] + [minus for _, minus in halves]
-
-
-def _wide(tensor: Tensor, dim: int, size: int) -> Tensor:
-    """Zeros behind `dim` up to `size`."""
-    missing = size - tensor.shape[dim]
-    if not missing:
-        return tensor
-    return F.pad(tensor, (0, 0) * (tensor.dim() - 1 - dim) + (0, missing))

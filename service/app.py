@@ -32,7 +32,7 @@ from service.api.shield import Shield
 from service.api.telemetry.telemetry import Telemetry
 from service.core.domain import DEFAULT_TENANT
 from service.settings import Settings
-from service.wiring import Parts, build_use_cases, open_parts
+from service.wiring import Parts, build_use_cases, limits_of, open_parts
 
 _KB = 1_000
 _MB = 1_000_000
@@ -91,7 +91,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.state.telemetry = Telemetry()  # until the lifespan brings that of the parts
     app.add_middleware(Observe)
     errors.install(app)
-    describe(app, needs_key=bool(settings.keys))
+    describe(app, limits_of(settings), needs_key=bool(settings.keys))
     return app
 
 

@@ -206,6 +206,12 @@ class Settings(BaseSettings):
         description="Weight of the candidates' consensus in selection_score; fitted: the one that "
         "chose best on the held-out groups of the checkpoint's training.",
     )
+    relevance_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight in selection_score of a candidate's relevance, the cosine of its text "
+        "to the prompt.",
+    )
     system_prompt: str | None = Field(
         None, description="The operator's system prompt, put first in every conversation."
     )

@@ -18,6 +18,7 @@ from service.api.telemetry.parts import Cache, ScoringCounts, Sources
 from service.api.telemetry.telemetry import Telemetry
 from service.core.admission import Admission
 from service.core.bank import BankedScorer, OwnGroups
+from service.core.candidates import Weights
 from service.core.complete import Complete
 from service.core.contexts import Contexts, embedder_label
 from service.core.groups import Groups
@@ -119,9 +120,9 @@ def build_readiness(parts: Parts) -> Readiness:
     )
 
 
-def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
-    """The use cases over these parts."""
-    limits = Limits(
+def limits_of(settings: Settings) -> Limits:
+    """The caps that the settings give."""
+    return Limits(
         options=settings.max_options,
         preferences=settings.max_preferences,
         context_tokens=settings.max_context_tokens,
@@ -135,6 +136,11 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
         timeout_s=settings.max_timeout_s,
         request_timeout_s=settings.request_timeout_s,
     )
+
+
+def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
+    """The use cases over these parts."""
+    limits = limits_of(settings)
     store_counts = StoreCounts()
     store = counted(parts.store, store_counts)
     generator = CountedLanguageModel(parts.generator, log_texts=settings.log_texts)
@@ -178,10 +184,13 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
             admission=admission,
             limits=limits,
             system_prompt=settings.system_prompt,
-            consensus_weight=(
-                parts.scorer.consensus_weight
-                if settings.consensus_weight == "fitted"
-                else settings.consensus_weight
+            weights=Weights(
+                consensus=(
+                    parts.scorer.consensus_weight
+                    if settings.consensus_weight == "fitted"
+                    else settings.consensus_weight
+                ),
+                relevance=settings.relevance_weight,
             ),
         ),
         complete=Complete(

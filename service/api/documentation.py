@@ -15,7 +15,9 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse
 
 from service.api.auth import OPEN_PATHS
+from service.api.document import complete
 from service.api.problems import MEDIA_TYPE
+from service.core.limits import Limits
 
 DESCRIPTION = """
 Register a group of people with a few of its preferences; then ask how it would answer a question
@@ -33,9 +35,21 @@ _SECURITY = {
     "scheme": "bearer",
     "description": "A key of `GPO_API_KEYS`, where the service has any.",
 }
-_HEADERS = {
-    401: {"WWW-Authenticate": "`Bearer`."},
-    429: {"Retry-After": "Seconds after which it fits."},
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "What to send.",
+            "required": True,
+            "schema": {"type": "string", "enum": ["Bearer"]},
+        }
+    },
+    429: {
+        "Retry-After": {
+            "description": "Seconds after which it fits.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
 }
 _REFUSALS = {
     401: "No key, or none that is known here. Only where keys are set.",
@@ -77,8 +91,8 @@ def _policy(page: str) -> str:
     )
 
 
-def describe(app: FastAPI, *, needs_key: bool = False) -> None:
-    """Make `app` give out its OpenAPI document with errors as problems."""
+def describe(app: FastAPI, limits: Limits, *, needs_key: bool = False) -> None:
+    """Make `app` give out its OpenAPI document with errors as problems and the limits as caps."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -92,6 +106,7 @@ def describe(app: FastAPI, *, needs_key: bool = False) -> None:
             _as_problems(app.openapi_schema)
             _add_refusals(app.openapi_schema)
             _add_security(app.openapi_schema, needs_key=needs_key)
+            complete(app.openapi_schema, limits)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -118,12 +133,7 @@ def _add_refusals(document: dict[str, Any]) -> None:
                     "description": _REFUSALS[status],
                     "content": {MEDIA_TYPE: {"schema": schema}},
                 }
-                headers = _HEADERS.get(status, {})
-                if headers:
-                    response["headers"] = {
-                        name: {"description": text, "schema": {"type": "string"}}
-                        for name, text in headers.items()
-                    }
+                response["headers"] = dict(_HEADERS.get(status, {}))
                 operation["responses"].setdefault(str(status), response)
             operation["responses"] = dict(sorted(operation["responses"].items()))
 

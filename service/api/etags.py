@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from service.core.errors import FieldError, InvalidInput
 from service.core.groups import Expected
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|\Z)')
+TAGS_PATTERN = r'^\s*(W/)?"[!#-~]*"(\s*,\s*(W/)?"[!#-~]*")*\s*$'
+CONDITION: dict[str, Any] = {"oneOf": [{"enum": ["*"]}, {"pattern": TAGS_PATTERN}]}
+"""What If-Match and If-None-Match may hold, for the document: * or ETags."""
+_NO_TAGS = 'must be * or ETags such as "3"'
 _VERSION = re.compile(r"[0-9]{1,18}")
 
 
@@ -47,10 +52,12 @@ def _versions(header: str, *, at: str, weak: bool) -> frozenset[int]:
     """The versions in a list of tags; a tag that is none of ours matches nothing."""
     found: set[int] = set()
     position = 0
+    if not header.strip():
+        raise InvalidInput([FieldError(at, _NO_TAGS)])
     while position < len(header):
         match = _TAG.match(header, position)
         if match is None:
-            raise InvalidInput([FieldError(at, 'must be * or ETags such as "3"')])
+            raise InvalidInput([FieldError(at, _NO_TAGS)])
         if _VERSION.fullmatch(match[2]) and (weak or not match[1]):
             found.add(int(match[2]))
         position = match.end()

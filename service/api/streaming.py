@@ -33,6 +33,18 @@ _LOG = logging.getLogger(__name__)
 Tell = Callable[[bytes], None]
 
 
+def events(*names: str) -> dict[str, Any]:
+    """The schema of one event of a stream, as an OpenAPI document describes it.
+
+    "message" is the name of an event that is sent without one.
+    """
+    return {
+        "type": "object",
+        "properties": {"event": {"enum": list(names)}, "data": {"type": "string"}},
+        "required": ["data"],
+    }
+
+
 def event(name: str, body: BaseModel | str) -> bytes:
     """One event as it goes over the wire; `body` is a model, or JSON on one line."""
     return f"event: {name}\n".encode() + data(body)

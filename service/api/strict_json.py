@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from service.api.refusals import Refusal
 
 _MAX_KEYS = 1_000
+_EXACT = 2**53
 
 
 class JsonRoute(APIRoute):
@@ -45,7 +46,7 @@ class _StrictRequest(Request):
 def parse(body: bytes) -> Any:
     """The value of a JSON text. Raises Refusal (400) for what is not one."""
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_object)
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_float=_number)
     except UnicodeDecodeError as exc:
         raise _malformed(f"it is not UTF-8 at byte {exc.start}") from exc
     except json.JSONDecodeError as exc:
@@ -54,6 +55,14 @@ def parse(body: bytes) -> Any:
         raise _malformed("it is nested too deeply") from exc
     except ValueError as exc:
         raise _malformed("it holds a number with too many digits") from exc
+
+
+def _number(text: str) -> float | int:
+    """JSON knows one kind of number: 8.0 is the whole number 8, as JSON Schema has it."""
+    value = float(text)
+    if value.is_integer() and abs(value) < _EXACT and value:
+        return int(value)
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.core.domain import FloatArray
 from service.core.score import Approval
@@ -31,13 +32,37 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A scored draft. `consensus` is the mean cosine to the other candidates, if it counts."""
+    """A scored draft.
+
+    `consensus` is the mean cosine to the other candidates, `relevance` that to the prompt; each
+    is None where it does not count.
+    """
 
     draft: Draft
     approval: Approval
     selection_score: float
     consensus: float | None
+    relevance: float | None
     selected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts in the choice beside the group's approval, and how much; 0: not at all."""
+
+    consensus: float = 0.0
+    relevance: float = 0.0
+
+
+APPROVAL_ALONE = Weights()
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """Of each draft that is not empty: how near the others are, and the prompt."""
+
+    consensus: Sequence[float]
+    relevance: Sequence[float]
 
 
 NOTHING = Approval(score=0.0, probability=0.0, std=0.0, low=0.0, high=0.0)
@@ -47,31 +72,40 @@ NOTHING = Approval(score=0.0, probability=0.0, std=0.0, low=0.0, high=0.0)
 def choose(
     drafts: Sequence[Draft],
     approvals: Sequence[Approval],
-    consensus: Sequence[float],
+    nearness: Nearness,
     *,
-    consensus_weight: float,
+    weights: Weights,
 ) -> tuple[Candidate, ...]:
     """Every draft as a candidate, best first; the first is the choice.
 
-    `approvals` and `consensus` are those of the drafts that are not empty, in their order. An
+    `approvals` and `nearness` are those of the drafts that are not empty, in their order. An
     empty text loses to any other, and of equals the one drawn first wins.
     """
     scored = [draft for draft in drafts if not draft.is_empty]
     rated = [
-        (draft, approval, approval.score + consensus_weight * near, near)
-        for draft, approval, near in zip(scored, approvals, consensus, strict=True)
+        (
+            draft,
+            approval,
+            approval.score + weights.consensus * near + weights.relevance * relevant,
+            near,
+            relevant,
+        )
+        for draft, approval, near, relevant in zip(
+            scored, approvals, nearness.consensus, nearness.relevance, strict=True
+        )
     ]
     rated.sort(key=lambda item: (-item[2], item[0].index))
-    empty = [(draft, NOTHING, 0.0, 0.0) for draft in drafts if draft.is_empty]
+    empty = [(draft, NOTHING, 0.0, 0.0, 0.0) for draft in drafts if draft.is_empty]
     return tuple(
         Candidate(
             draft=draft,
             approval=approval,
             selection_score=selection_score,
-            consensus=near if consensus_weight else None,
+            consensus=near if weights.consensus else None,
+            relevance=relevant if weights.relevance else None,
             selected=rank == 0,
         )
-        for rank, (draft, approval, selection_score, near) in enumerate(rated + empty)
+        for rank, (draft, approval, selection_score, near, relevant) in enumerate(rated + empty)
     )
 
 
@@ -80,7 +114,19 @@ def consensus_of(vectors: FloatArray) -> list[float]:
     n = len(vectors)
     if n < 2:
         return [0.0] * n
-    wide = vectors.astype(np.float64)
-    unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    unit = _unit(vectors)
     cosines = unit @ unit.T  # (n, n)
     return [float(c) for c in (cosines.sum(axis=1) - np.diag(cosines)) / (n - 1)]
+
+
+def relevance_of(prompt: FloatArray, vectors: FloatArray) -> list[float]:
+    """Cosine of each vector (n, D) to that of the prompt (1, D)."""
+    return [float(c) for c in _unit(vectors) @ _unit(prompt)[0]]
+
+
+def _unit(vectors: FloatArray) -> NDArray[np.float64]:
+    wide = vectors.astype(np.float64)
+    unit: NDArray[np.float64] = wide / np.maximum(
+        np.linalg.norm(wide, axis=1, keepdims=True), 1e-12
+    )
+    return unit

@@ -135,10 +135,16 @@ class Contexts:
         keys = [_key(tenant, *named) for named in zip(target.group_ids, stamps, strict=True)]
         found = {i: self.cache.get(key) for i, key in zip(target.group_ids, keys, strict=True)}
         missing = [i for i, known in found.items() if known is None]
-        for group in await asyncio.gather(*(self._store.get(tenant, i) for i in missing)):
-            found[group.id] = known = await self.of(tenant, group)
-            self.cache.put(_key(tenant, group.id, group.stamp), known, _nbytes(known))
+        found |= zip(
+            missing, await asyncio.gather(*(self._cold(tenant, i) for i in missing)), strict=True
+        )
         return [known for known in found.values() if known is not None]
+
+    async def _cold(self, tenant: str, group_id: str) -> GroupContext:
+        group = await self._store.get(tenant, group_id)
+        known = await self.of(tenant, group)
+        self.cache.put(_key(tenant, group.id, group.stamp), known, _nbytes(known))
+        return known
 
     async def _inline(self, tenant: str, preferences: tuple[Preference, ...]) -> GroupContext:
         check_size(preferences, at="/preferences", limits=self._limits)
@@ -171,15 +177,17 @@ class Contexts:
             # Written under another embedder, which may have read longer texts than this one.
             pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
         vectors = await self._embed(pairs)
-        self._keep(tenant, group, vectors)
+        await self._keep(tenant, group, vectors)
         return vectors
 
-    def _keep(self, tenant: str, group: Group, vectors: FloatArray) -> None:
+    async def _keep(self, tenant: str, group: Group, vectors: FloatArray) -> None:
         """Cache vectors in the store behind the answer's back: a durable write takes as long.
 
-        With too many of them under way these are left out, and made again when they are needed.
+        With too many of them under way the answer waits for its own, which slows down whoever
+        asks for thousands of groups to what the store can take.
         """
         if len(self._keeping) >= _KEEPING_AT_ONCE:
+            await self._put(tenant, group, vectors)
             return
         key = _key(tenant, group.id, group.stamp)
         task = asyncio.create_task(self._put(tenant, group, vectors))

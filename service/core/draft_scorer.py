@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.core.candidates import NOTHING, Draft, consensus_of
+from service.core.candidates import NOTHING, Draft, Nearness, Weights, consensus_of, relevance_of
 from service.core.contexts import embed_finite
 from service.core.domain import Context, FloatArray
 from service.core.limits import Limits
@@ -83,15 +83,24 @@ class DraftScorer:
             scores = await self._scorer.score(self._contexts, np.concatenate(vectors))
         return [approvals(found) for found in scores]
 
-    async def consensus(self, drafts: Sequence[Draft]) -> list[float]:
-        """How near the others are to each draft that is not empty.
+    async def nearness(self, drafts: Sequence[Draft], weights: Weights) -> Nearness:
+        """How near the others, and the prompt, are to each draft that is not empty.
 
-        Of the bare texts: with the prompt in front, the vectors of all drafts are alike.
+        Of the bare texts: with the prompt in front, the vectors of all drafts are alike. What has
+        no weight is 0 and not computed.
         """
         texts = [draft.text for draft in drafts if not draft.is_empty]
-        if len(texts) < 2:
-            return [0.0] * len(texts)
+        nothing = [0.0] * len(texts)
+        with_others = bool(weights.consensus) and len(texts) > 1
+        if not texts or not (with_others or weights.relevance):
+            return Nearness(nothing, nothing)
         with self._watch.stage("embed"):
-            clipped = await clip_responses(self._embedder, "", texts, self._limits)
+            bare = [*texts, self._prompt] if weights.relevance else texts
+            clipped = await clip_responses(self._embedder, "", bare, self._limits)
             pairs = [(c.prompt, c.response) for c in clipped]
-            return consensus_of(await embed_finite(self._embedder, pairs))
+            vectors = await embed_finite(self._embedder, pairs)
+        found = vectors[: len(texts)]
+        return Nearness(
+            consensus_of(found) if with_others else nothing,
+            relevance_of(vectors[-1:], found) if weights.relevance else nothing,
+        )

@@ -5,6 +5,7 @@ One request: groups and their contexts, the options' vectors, the module, shares
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,17 +78,6 @@ class Predict:
     ) -> Predictions:
         """Predict every question for every group; `at` holds a pointer for each question."""
         watch = Stopwatch.current()
-        with watch.running():
-            return await self._run(tenant, target, questions, at, watch)
-
-    async def _run(
-        self,
-        tenant: str,
-        target: Target,
-        questions: Sequence[Question],
-        at: Sequence[str],
-        watch: Stopwatch,
-    ) -> Predictions:
         # 1. Refuse what cannot be answered before anything is computed.
         self._check(questions, at)
         if self._results is None:
@@ -173,19 +163,20 @@ class Predict:
         return np.split(vectors, np.cumsum([len(q.options) for q in questions])[:-1])
 
 
-def _shares(prediction: Prediction) -> tuple[OptionShare, ...]:
-    """Shares in float64, so that they sum to 1 beyond what float32 can hold."""
-    shares = prediction.distribution.astype(np.float64)
-    std, low, high = (
-        a.astype(np.float64) for a in (prediction.std, prediction.low, prediction.high)
+def _shares(prediction: Prediction) -> Shares:
+    """Shares in double precision, so that they sum to 1 beyond what float32 can hold."""
+    shares, std, low, high = (
+        values.tolist()
+        for values in (prediction.distribution, prediction.std, prediction.low, prediction.high)
     )
-    total = shares.sum()
-    if not np.isfinite(np.concatenate([shares, std, low, high])).all() or total <= 0:
+    total = sum(shares)
+    if not all(map(math.isfinite, (*shares, *std, *low, *high))) or total <= 0:
         raise ScorerFailed("The module gave a share that is not finite.")
-    shares = np.clip(shares / total, 0.0, 1.0)
-    low = np.clip(np.minimum(low, shares), 0.0, 1.0)
-    high = np.clip(np.maximum(high, shares), 0.0, 1.0)
     return tuple(
-        OptionShare(float(p), float(s), float(lo), float(hi))
-        for p, s, lo, hi in zip(shares, std, low, high, strict=True)
+        OptionShare(share, s, min(max(lo, 0.0), share), max(min(hi, 1.0), share))
+        for share, s, lo, hi in zip((_unit(p / total) for p in shares), std, low, high, strict=True)
     )
+
+
+def _unit(value: float) -> float:
+    return min(max(value, 0.0), 1.0)

@@ -22,7 +22,7 @@ from service.core.texts import check_options
 SUM_TOLERANCE = 0.01
 # Slack for the rounding of a sum such as .3 + .69, which is .99 to the reader.
 _ROUNDING = 1e-9
-_MOST_PEOPLE = 1e12
+MOST_PEOPLE = 1e12
 
 
 def share(
@@ -130,12 +130,12 @@ def _check_values(values: Sequence[float], k: int, *, at: str, faults: Faults) -
     if len(values) != k:
         faults.wrong(at, f"one value for each of the {k} options; found {len(values)}")
         return False
-    bad = [index for index, value in enumerate(values) if not 0 <= value <= _MOST_PEOPLE]
+    bad = [index for index, value in enumerate(values) if not 0 <= value <= MOST_PEOPLE]
     for index in bad:
-        faults.wrong(f"{at}/{index}", f"must be 0 or more and at most {_MOST_PEOPLE:g}")
+        faults.wrong(f"{at}/{index}", f"must be 0 or more and at most {MOST_PEOPLE:g}")
     return not bad
 
 
 def _check_weight(weight: float | None, *, at: str, faults: Faults) -> None:
-    if weight is not None and not 0 < weight <= _MOST_PEOPLE:
-        faults.wrong(f"{at}/weight", f"must be above 0 and at most {_MOST_PEOPLE:g}")
+    if weight is not None and not 0 < weight <= MOST_PEOPLE:
+        faults.wrong(f"{at}/weight", f"must be above 0 and at most {MOST_PEOPLE:g}")

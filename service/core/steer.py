@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from service.core.admission import Admission
 from service.core.allotted import allotted
-from service.core.candidates import Candidate, Draft, choose
+from service.core.candidates import APPROVAL_ALONE, Candidate, Draft, Weights, choose
 from service.core.contexts import Contexts, GroupContext, Target
 from service.core.domain import Completion, Prompt, RawPrompt, SamplingParams
 from service.core.draft_scorer import DraftScorer, EmbeddedDraft, ScoredDraft
@@ -64,7 +64,7 @@ class Generation:
 
     model: str
     choices: tuple[Choice, ...]
-    consensus_weight: float
+    weights: Weights
     seed: int
     prompt_tokens: int
     completion_tokens: int
@@ -97,7 +97,7 @@ class Steer:
         admission: Admission,
         limits: Limits,
         system_prompt: str | None = None,
-        consensus_weight: float = 0.0,
+        weights: Weights = APPROVAL_ALONE,
     ) -> None:
         self._contexts = contexts
         self._generator = generator
@@ -106,7 +106,7 @@ class Steer:
         self._admission = admission
         self._limits = limits
         self._system_prompt = system_prompt
-        self._consensus_weight = consensus_weight
+        self._weights = weights
 
     async def run(
         self, tenant: str, request: GenerateRequest, *, listen: Listener | None = None
@@ -155,13 +155,13 @@ class Steer:
             [drawing.one(index, seed + index) for index in range(request.n)],
             allow_partial=request.allow_partial,
         )
-        # 3. What all of them are compared by: scores, consensus, and each group's choice.
+        # 3. What all of them are compared by: scores, nearness, and each group's choice.
         found = [candidate for candidate in drawn if candidate is not None]
         choices = await self._choose(groups, scorer, [embedded for _, embedded in found])
         return Generation(
             model=self._generator.model,
             choices=choices,
-            consensus_weight=self._consensus_weight,
+            weights=self._weights,
             seed=seed,
             prompt_tokens=sum(c.prompt_tokens for c, _ in found),
             completion_tokens=sum(c.completion_tokens for c, _ in found),
@@ -172,13 +172,10 @@ class Steer:
     async def _choose(
         self, groups: Sequence[GroupContext], scorer: DraftScorer, drawn: Sequence[EmbeddedDraft]
     ) -> tuple[Choice, ...]:
-        weight = self._consensus_weight
         drafts = [embedded.draft for embedded in drawn]
-        near = [0.0] * sum(not draft.is_empty for draft in drafts)
-        if weight:
-            near = await scorer.consensus(drafts)
+        near = await scorer.nearness(drafts, self._weights)
         return tuple(
-            Choice(group, choose(drafts, approvals, near, consensus_weight=weight))
+            Choice(group, choose(drafts, approvals, near, weights=self._weights))
             for group, approvals in zip(groups, await scorer.score_all(drawn), strict=True)
         )
 

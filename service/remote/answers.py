@@ -136,6 +136,7 @@ class Candidate(Answer):
     score: float
     selection_score: float
     consensus: float | None = None
+    relevance: float | None = None
     probability: float
     std: float
     finish_reason: str
@@ -174,6 +175,7 @@ class Generation(Answer):
     candidates: list[Candidate] | None = None
     choices: list[Choice] | None = None
     consensus_weight: float = 0.0
+    relevance_weight: float = 0.0
     usage: GenerateUsage
     seed: int
     timings: dict[str, float]

@@ -31,7 +31,7 @@ def open_scoring(settings: Settings) -> tuple[CachingEmbedder, ModuleScorer]:
     """
     device = _device(settings.device)
     try:
-        module = load_scorer(settings.checkpoint, device=device)
+        module = load_scorer(settings.checkpoint, device=device).traced()
     except CheckpointError as exc:
         raise SettingsError(f"GPO_CHECKPOINT: {exc}") from exc
     try:

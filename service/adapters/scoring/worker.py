@@ -9,8 +9,8 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,7 +30,9 @@ class _Job:
     handler: Callable[[list[Any]], list[Any]]
     payload: Any
     cost: int
-    done: Future[Any] = field(default_factory=Future)
+    done: asyncio.Future[Any] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
     request_id: str | None = field(default_factory=REQUEST_ID.get)
 
 
@@ -78,7 +80,7 @@ class Worker:
             self._queue.append(job)
             self._wake.notify()
         try:
-            result: R = await asyncio.wrap_future(job.done)
+            result: R = await job.done
         except asyncio.CancelledError:
             self._forget(job)
             raise
@@ -136,8 +138,8 @@ class Worker:
                 if self._closing:
                     return []
                 taken = self._take()
-            # False is a job whose caller left; from here on cancelling has no effect.
-            if batch := [job for job in taken if job.done.set_running_or_notify_cancel()]:
+            # A caller that leaves from here on has its job done in vain.
+            if batch := [job for job in taken if not job.done.cancelled()]:
                 return batch
 
     def _take(self) -> list[_Job]:
@@ -165,26 +167,45 @@ class Worker:
                 if not isinstance(exc, GpoServeError):
                     whose = {"request_id": batch[0].request_id}
                     log.warning("a scoring job failed", exc_info=True, extra=whose)
-                batch[0].done.set_exception(_translated(exc))
+                _deliver(batch, error=_translated(exc))
                 return
             # One bad request must not fail the others that happened to wait beside it.
             for job in batch:
                 self._work([job])
             return
         except BaseException as exc:
-            for job in batch:
-                job.done.set_exception(_translated(exc))
+            _deliver(batch, error=_translated(exc))
             raise
-        for job, result in zip(batch, results, strict=True):
-            job.done.set_result(result)
+        _deliver(batch, results)
 
     def _fail_waiting(self) -> None:
         with self._wake:
             self._closing = True
             waiting, self._queue = self._queue, deque()
-        for job in waiting:
-            if job.done.set_running_or_notify_cancel():
-                job.done.set_exception(ScorerFailed("The scoring worker has stopped."))
+        _deliver(waiting, error=ScorerFailed("The scoring worker has stopped."))
+
+
+def _deliver(
+    jobs: Sequence[_Job], results: Sequence[Any] = (), *, error: GpoServeError | None = None
+) -> None:
+    """Hand every job its result, or all of them the error, waking each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for i, job in enumerate(jobs):
+        found = None if error is not None else results[i]
+        by_loop.setdefault(job.done.get_loop(), []).append((job.done, found))
+    for loop, pairs in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed, nobody waits any more
+            loop.call_soon_threadsafe(_settle, pairs, error)
+
+
+def _settle(pairs: Sequence[tuple[asyncio.Future[Any], Any]], error: GpoServeError | None) -> None:
+    for done, result in pairs:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
 
 
 def _translated(exc: BaseException) -> GpoServeError:

@@ -129,8 +129,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        try:
-            conn = self._connection()
+        with self.statements() as conn:
             conn.execute(begin)
             try:
                 yield conn
@@ -138,6 +137,12 @@ class Database:
             finally:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")
+
+    @contextmanager
+    def statements(self) -> Iterator[sqlite3.Connection]:
+        """No transaction: each statement sees a state of its own, in half of the time."""
+        try:
+            yield self._connection()
         except sqlite3.Error as exc:
             code = _primary_code(exc)
             if code not in _CONNECTION_STAYS_GOOD:

@@ -251,9 +251,12 @@ class SqliteStore:
         self._at_once.close()
 
     async def _glance(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Read a row or two right here, or in a thread while that is not possible at once."""
+        """Read a row or two right here, or in a thread while that is not possible at once.
+
+        Rows of which each stands alone: they may come from different states.
+        """
         if not self._closed:
-            with suppress(StoreUnavailable), self._at_once.read() as conn:
+            with suppress(StoreUnavailable), self._at_once.statements() as conn:
                 return work(conn)
         return await self._read(work)
 

@@ -15,7 +15,7 @@ from service.api.schemas.generate_events import (
     SelectedEvent,
     SelectedOut,
 )
-from service.api.streaming import BEGUN, Tell, event, stream
+from service.api.streaming import BEGUN, Tell, event, events, stream
 from service.api.strict_json import JsonRoute
 from service.core.contexts import GroupContext
 from service.core.draft_scorer import ScoredDraft
@@ -28,7 +28,7 @@ _EVENTS: dict[str, Any] = {
     "`error` (a problem).",
     "content": {
         "text/event-stream": {
-            "schema": {"type": "string"},
+            "schema": events("candidate", "scored", "selected", "done", "error"),
             "example": 'event: selected\ndata: {"index":3,"text":"A quiet lake."}\n\n',
         }
     },

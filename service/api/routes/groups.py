@@ -6,24 +6,64 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from service.api.deps import Services, Tenant
 from service.api.errors import documented
-from service.api.etags import creates_only, etag, if_match, is_unchanged
+from service.api.etags import CONDITION, creates_only, etag, if_match, is_unchanged
+from service.api.schemas.base import SOME_TEXT, capped
 from service.api.schemas.groups import AppendIn, GroupIn, GroupOut, GroupPageOut
 from service.api.schemas.preferences import to_core
 from service.api.strict_json import JsonRoute
 from service.core.domain import Group
 from service.core.errors import FieldError, InvalidInput
+from service.core.groups import ID_PATTERN
 from service.core.ports import Idempotency
 
 router = APIRouter(tags=["groups"], route_class=JsonRoute)
 _BODY_ERRORS = (400, 413, 415, 422, 503)
 _MOST_KEY_CHARS = 255
 
-IfMatch = Annotated[str | None, Header(alias="If-Match", description='An ETag such as "3", or *.')]
-IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
+# What the use cases check: a wrong one is named by them, here it is for the document.
+GroupPath = Annotated[
+    str, Path(examples=["city-dwellers"], json_schema_extra={"pattern": f"^{ID_PATTERN}$"})
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description='The versions that the write may meet: ETags such as "3", or *.',
+        examples=['"1"'],
+        json_schema_extra=CONDITION,
+    ),
+]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description='The version that is known: an ETag such as "3". If it is current: 304.',
+        examples=['"1"'],
+        json_schema_extra=CONDITION,
+    ),
+]
+OnlyNew = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="* creates only.",
+        examples=["*"],
+        json_schema_extra={"enum": ["*"]},
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Makes a repetition give what the first request created.",
+        examples=["3f1c7e52-import-1"],
+        json_schema_extra={"minLength": 1, "maxLength": _MOST_KEY_CHARS, "pattern": SOME_TEXT},
+    ),
+]
 
 
 @router.post(
@@ -39,7 +79,7 @@ async def create_group(
     services: Services,
     tenant: Tenant,
     body: Annotated[GroupIn, Body()],
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> GroupOut:
     """Register a group with a few preferences.
 
@@ -64,7 +104,10 @@ async def create_group(
 async def list_groups(
     services: Services,
     tenant: Tenant,
-    limit: Annotated[int | None, Query(ge=1, description="Groups on a page, else 50.")] = None,
+    limit: Annotated[
+        int | None,
+        Query(ge=1, description="Groups on a page, else 50.", json_schema_extra=capped("list")),
+    ] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> GroupPageOut:
     """Groups in the order of their ids, without their preferences."""
@@ -87,7 +130,7 @@ async def get_group(
     response: Response,
     services: Services,
     tenant: Tenant,
-    group_id: str,
+    group_id: GroupPath,
     include: Annotated[Literal["preferences"] | None, Query()] = None,
     if_none_match: IfNoneMatch = None,
 ) -> GroupOut | Response:
@@ -112,10 +155,10 @@ async def put_group(
     response: Response,
     services: Services,
     tenant: Tenant,
-    group_id: str,
+    group_id: GroupPath,
     body: Annotated[GroupIn, Body()],
     match: IfMatch = None,
-    none_match: IfNoneMatch = None,
+    none_match: OnlyNew = None,
 ) -> GroupOut:
     """Create or replace a group.
 
@@ -146,7 +189,7 @@ async def append_preferences(
     response: Response,
     services: Services,
     tenant: Tenant,
-    group_id: str,
+    group_id: GroupPath,
     body: Annotated[AppendIn, Body()],
     match: IfMatch = None,
 ) -> GroupOut:
@@ -167,7 +210,7 @@ async def append_preferences(
     responses=documented(404, 412, 422, 503),
 )
 async def delete_group(
-    services: Services, tenant: Tenant, group_id: str, match: IfMatch = None
+    services: Services, tenant: Tenant, group_id: GroupPath, match: IfMatch = None
 ) -> None:
     """Remove a group and everything derived from it."""
     await services.groups.delete(tenant, group_id, expected=if_match(match))

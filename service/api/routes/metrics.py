@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 
 router = APIRouter(tags=["operations"])
 
@@ -15,7 +13,7 @@ router = APIRouter(tags=["operations"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(request: Request, accept: Annotated[str, Header()] = "") -> Response:
+async def metrics(request: Request) -> Response:
     """What is counted, in Prometheus's text format or, where it is asked for, OpenMetrics'."""
-    page, content_type = request.app.state.telemetry.metrics.page(accept)
+    page, content_type = request.app.state.telemetry.metrics.page(request.headers.get("accept", ""))
     return Response(page, headers={"Content-Type": content_type})

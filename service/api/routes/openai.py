@@ -21,7 +21,7 @@ from service.api.schemas.openai_answers import (
     RawShape,
     Shape,
 )
-from service.api.streaming import BEGUN, Tell, data, stream
+from service.api.streaming import BEGUN, Tell, data, events, stream
 from service.api.strict_json import JsonRoute
 from service.core.complete import Complete, CompleteRequest, Finished, Piece
 from service.core.draft_scorer import ScoredDraft
@@ -37,7 +37,7 @@ _CHUNKS: dict[str, Any] = {
     "a group they come as the text is drawn; a group's choice comes whole, at the end.",
     "content": {
         "text/event-stream": {
-            "schema": {"type": "string"},
+            "schema": events("message", "error"),
             "example": 'data: {"choices":[{"index":0,"delta":{"content":"A quiet lake."}}]}\n\n'
             "data: [DONE]\n\n",
         }

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Request
 
-from service.api.deps import Services, Tenant, UseCases, while_connected
+from service.api.deps import Services, Tenant, UseCases, in_time
 from service.api.errors import documented
 from service.api.named_groups import GroupHeader, one_group
 from service.api.schemas.rerank import RerankIn, RerankOut
@@ -18,7 +18,7 @@ from service.core.served import SEPARATOR, group_of
 router = APIRouter(tags=["rerank"], route_class=JsonRoute)
 _ROUTE: dict[str, Any] = {
     "response_model_exclude_unset": True,
-    "responses": documented(400, 404, 413, 415, 422, 500, 503),
+    "responses": documented(400, 404, 413, 415, 422, 500, 502, 503, 504),
 }
 
 
@@ -64,4 +64,5 @@ async def _rerank(
     body.check(services.limits)
     target = Target(group_ids=(group_id,))
     work = services.score.run(tenant, target, body.query, body.documents)
-    return RerankOut.of(await while_connected(request, work), body, version=version)
+    limit_s = services.limits.request_timeout_s
+    return RerankOut.of(await in_time(request, work, seconds=limit_s), body, version=version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.core.groups import ID_PATTERN
@@ -76,14 +76,78 @@ def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Text = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]
-Blankable = Annotated[str, AfterValidator(_check_characters)]
-Stop = Annotated[str, Field(min_length=1), AfterValidator(_check_characters)]
+def _documented(**more: object) -> WithJsonSchema:
+    """What the OpenAPI document says of a text, its characters included."""
+    return WithJsonSchema({"type": "string", **more})
+
+
+def capped(name: str) -> dict[str, Any]:
+    """Marks a schema that the cap of this name in Limits bounds; the document then says how."""
+    return {CAP: name}
+
+
+CAP = "x-cap"
+ANY_TEXT = r"^[^\x00]*$"
+SOME_TEXT = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
+"""What `_check_text` takes: \\s does not hold every space of Python's everywhere."""
+
+Undescribed = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]
+"""A text of a field that takes other shapes too, and describes all of them itself."""
+Text = Annotated[Undescribed, _documented(minLength=1, pattern=SOME_TEXT)]
+Blankable = Annotated[str, AfterValidator(_check_characters), _documented(pattern=ANY_TEXT)]
+Stop = Annotated[
+    str,
+    Field(min_length=1),
+    AfterValidator(_check_characters),
+    _documented(minLength=1, pattern=ANY_TEXT),
+]
 """A string that ends a completion; the end of a line is one too."""
-Note = Annotated[str, Field(max_length=4_000), AfterValidator(_check_characters)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_text)]
+Note = Annotated[
+    str,
+    Field(max_length=4_000),
+    AfterValidator(_check_characters),
+    _documented(maxLength=4_000, pattern=ANY_TEXT),
+]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    AfterValidator(_check_text),
+    _documented(minLength=1, maxLength=200, pattern=SOME_TEXT),
+]
+METADATA_VALUE = {
+    "description": "Plain finite JSON, at most 8 levels deep.",
+    "anyOf": [
+        {"type": "null"},
+        {"type": "boolean"},
+        {"type": "integer", "minimum": -(2**63), "maximum": 2**63},
+        {"type": "number"},
+        {"type": "string", "pattern": ANY_TEXT},
+        {"type": "array", "items": {"$ref": "#/components/schemas/MetadataValue"}},
+        {
+            "type": "object",
+            "propertyNames": {"pattern": ANY_TEXT},
+            "additionalProperties": {"$ref": "#/components/schemas/MetadataValue"},
+        },
+    ],
+}
+"""The component MetadataValue of the document, which names itself."""
+
+VALUES = "x-values"
+"""Marks an object whose values the named component describes: pydantic knows no such name."""
+
+_METADATA: dict[str, Any] = {
+    "propertyNames": {"pattern": ANY_TEXT},
+    VALUES: "#/components/schemas/MetadataValue",
+}
+
 GroupId = Annotated[str, Field(pattern=f"^{ID_PATTERN}$", examples=["city-dwellers"])]
-Metadata = Annotated[dict[str, Any], AfterValidator(_check_metadata)]
+Metadata = Annotated[
+    dict[str, Any], AfterValidator(_check_metadata), Field(json_schema_extra=_METADATA)
+]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Values = Annotated[list[Finite], Field(fail_fast=True)]
 Texts = Annotated[list[Text], Field(fail_fast=True)]
+Options = Annotated[
+    Texts, Field(json_schema_extra={"minItems": 2, "uniqueItems": True, **capped("options")})
+]
+Responses = Annotated[Texts, Field(min_length=1, json_schema_extra=capped("responses"))]

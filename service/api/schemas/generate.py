@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from service.api.schemas.base import RequestModel, ResponseModel, Stop, Text
+from service.api.schemas.base import RequestModel, ResponseModel, Stop, Text, capped
+from service.api.schemas.either import either
 from service.api.schemas.target import TargetIn
 from service.core.candidates import Candidate
 from service.core.domain import ChatPrompt, Message, SamplingParams
@@ -25,11 +26,8 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Stops = Annotated[
-    Annotated[list[Stop], Field(fail_fast=True)],
-    Field(max_length=16),
-    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
-]
+_StopList = Annotated[list[Stop], Field(fail_fast=True, max_length=16)]
+Stops = Annotated[_StopList, BeforeValidator(_as_list, json_schema_input_type=Stop | _StopList)]
 
 
 class MessageIn(RequestModel):
@@ -37,6 +35,24 @@ class MessageIn(RequestModel):
 
     role: Literal["system", "user", "assistant"]
     content: Text
+
+
+USER_TURN = {
+    "contains": {"properties": {"role": {"const": "user"}}, "required": ["role"]},
+    "minItems": 1,
+}
+"""For the document: a conversation has a turn of the user."""
+
+# What steering may be asked for: a stored group may have a description, several are not one group.
+_TARGETS = either(
+    "group_id",
+    "group_ids",
+    "preferences",
+    also={
+        "group_ids": {"steering": {"const": "none"}},
+        "preferences": {"steering": {"enum": ["none", "preferences"]}},
+    },
+)
 
 
 class GenerateIn(TargetIn):
@@ -49,16 +65,24 @@ class GenerateIn(TargetIn):
                 "prompt": "What makes a good holiday?",
                 "n": 8,
                 "max_tokens": 64,
-            }
+            },
+            "allOf": [{"oneOf": _TARGETS}, {"oneOf": either("prompt", "messages")}],
         }
     )
 
     prompt: Text | None = Field(None, description="One user turn; or send `messages`.")
-    messages: Annotated[list[MessageIn], Field(fail_fast=True)] | None = None
-    n: int = Field(8, ge=1, description="Candidates to draw.")
+    messages: (
+        Annotated[list[MessageIn], Field(fail_fast=True, json_schema_extra=USER_TURN)] | None
+    ) = Field(None, description="A conversation for the model's chat template.")
+    n: int = Field(8, ge=1, description="Candidates to draw.", json_schema_extra=capped("n"))
     temperature: float = Field(1.0, ge=0, le=2, allow_inf_nan=False)
     top_p: float = Field(1.0, gt=0, le=1, allow_inf_nan=False)
-    max_tokens: int = Field(256, ge=1, description="Most tokens of one candidate.")
+    max_tokens: int = Field(
+        256,
+        ge=1,
+        description="Most tokens of one candidate.",
+        json_schema_extra=capped("tokens"),
+    )
     stop: Stops | None = Field(None, description="One or more strings that end a candidate.")
     seed: int | None = Field(None, ge=0, le=MOST_SEED, description="Drawn and returned if absent.")
     steering: Literal["none", "description", "preferences"] = Field(
@@ -66,7 +90,13 @@ class GenerateIn(TargetIn):
     )
     return_candidates: bool = True
     stream: bool = Field(False, description="Answer as server-sent events.")
-    timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
+    timeout_s: float = Field(
+        60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds until the answer is 504.",
+        json_schema_extra=capped("timeout_s"),
+    )
     allow_partial: bool = Field(
         False, description="Choose among the candidates that came, if some failed."
     )
@@ -88,18 +118,23 @@ class GenerateIn(TargetIn):
             target=self.target(limits),
             prompt=ChatPrompt(messages),
             prompt_at="/messages" if self.prompt is None else "/prompt",
-            n=self.n,
+            n=self._or_cap("n", limits.n),
             params=SamplingParams(
                 temperature=self.temperature,
                 top_p=self.top_p,
-                max_tokens=self.max_tokens,
+                max_tokens=self._or_cap("max_tokens", limits.tokens),
                 stop=tuple(self.stop or ()),
             ),
             seed=self.seed,
             steering=Steering(self.steering),
-            timeout_s=self.timeout_s,
+            timeout_s=self._or_cap("timeout_s", limits.timeout_s),
             allow_partial=self.allow_partial,
         )
+
+    def _or_cap(self, name: str, cap: Any) -> Any:
+        """A field as it was sent; its default is never over the cap."""
+        value = getattr(self, name)
+        return value if name in self.model_fields_set else min(value, cap)
 
 
 class CandidateOut(ResponseModel):
@@ -113,6 +148,9 @@ class CandidateOut(ResponseModel):
     consensus: float = Field(
         0.0, description="Mean cosine to the other candidates, where settings give it a weight."
     )
+    relevance: float = Field(
+        0.0, description="Cosine to the prompt, where settings give it a weight."
+    )
     probability: float
     std: float
     finish_reason: Literal["stop", "length"]
@@ -122,13 +160,15 @@ class CandidateOut(ResponseModel):
 
     @classmethod
     def of(cls, candidate: Candidate) -> CandidateOut:
-        """A candidate; reasoning and consensus only where there is one."""
+        """A candidate; reasoning, consensus and relevance only where there is one."""
         draft, approval = candidate.draft, candidate.approval
         more: dict[str, Any] = {}
         if draft.reasoning is not None:
             more["reasoning"] = draft.reasoning
         if candidate.consensus is not None:
             more["consensus"] = candidate.consensus
+        if candidate.relevance is not None:
+            more["relevance"] = candidate.relevance
         return cls(
             index=draft.index,
             text=draft.text,
@@ -176,6 +216,9 @@ class GenerateOut(ResponseModel):
     consensus_weight: float = Field(
         0.0, description="What the consensus counts in selection_score, where it counts."
     )
+    relevance_weight: float = Field(
+        0.0, description="What the relevance counts in selection_score, where it counts."
+    )
     usage: GenerateUsage
     seed: int
     timings: dict[str, float] = Field(description="Milliseconds.")
@@ -188,8 +231,9 @@ class GenerateOut(ResponseModel):
         only = None if many else choices[0]
         if only is not None and with_candidates:
             more["candidates"] = only.candidates
-        if result.consensus_weight:
-            more["consensus_weight"] = result.consensus_weight
+        for name in ("consensus", "relevance"):
+            if weight := getattr(result.weights, name):
+                more[f"{name}_weight"] = weight
         failed = {"failed_candidates": result.failed} if result.failed else {}
         return cls(
             id=f"gen_{uuid.uuid4().hex}",

@@ -67,6 +67,20 @@ class GroupIn(RequestModel):
 class AppendIn(RequestModel):
     """Preferences to add to a group."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "preferences": [
+                    {
+                        "prompt": "What makes a good holiday?",
+                        "chosen": "A quiet lake.",
+                        "rejected": "A loud city.",
+                    }
+                ]
+            }
+        }
+    )
+
     preferences: Preferences
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.api.schemas.base import Blankable, GroupId, RequestModel, Text
+from service.api.schemas.base import (
+    Blankable,
+    GroupId,
+    RequestModel,
+    Text,
+    Undescribed,
+    capped,
+)
 from service.api.schemas.foreign import Ignored, unsupported
-from service.api.schemas.generate import MOST_SEED, Stops
+from service.api.schemas.generate import MOST_SEED, USER_TURN, Stops
 from service.core.complete import CompleteRequest
 from service.core.contexts import Target
 from service.core.domain import ChatPrompt, Message, Prompt, RawPrompt, SamplingParams
@@ -63,7 +71,7 @@ class TextPartIn(RequestModel):
     """One part of a message, for the document alone."""
 
     type: Literal["text"]
-    text: str
+    text: Blankable
 
 
 class ChatMessageIn(RequestModel):
@@ -72,7 +80,7 @@ class ChatMessageIn(RequestModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
         Blankable | None,
-        BeforeValidator(_join_parts, json_schema_input_type=str | list[TextPartIn] | None),
+        BeforeValidator(_join_parts, json_schema_input_type=Blankable | list[TextPartIn] | None),
     ] = Field(None, description="Text, or text parts, which are joined by line ends.")
     name: Ignored = None
     reasoning_content: Ignored = None
@@ -105,17 +113,34 @@ class OpenAIRequest(RequestModel):
         examples=["opinion-lm@city-dwellers"],
     )
     group_id: GroupId | None = Field(None, description="The group that chooses.")
-    n: int | None = Field(None, ge=1, description="Choices to return, best first; 1 if absent.")
+    n: int | None = Field(
+        None,
+        ge=1,
+        description="Choices to return, best first; 1 if absent.",
+        json_schema_extra=capped("n"),
+    )
     best_of: int | None = Field(
         None,
         ge=1,
         description="Candidates to draw for a group; if absent GPO_BEST_OF, but at least n.",
+        json_schema_extra=capped("n"),
     )
     return_candidates: bool | None = Field(
         None, description="Give every candidate with its scores in `gpo`, if a group chooses."
     )
-    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False, description="60 if absent.")
-    max_tokens: int | None = Field(None, ge=1, description="Most tokens of one candidate.")
+    timeout_s: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="60 if absent.",
+        json_schema_extra=capped("timeout_s"),
+    )
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Most tokens of one candidate.",
+        json_schema_extra=capped("tokens"),
+    )
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     stop: Stops | None = None
@@ -200,8 +225,9 @@ class OpenAIRequest(RequestModel):
     def _steering(self) -> Steering:
         return Steering.NONE
 
+    @abstractmethod
     def _prompt(self) -> tuple[Prompt, str]:
-        raise NotImplementedError
+        """The prompt, and where in the body it stands."""
 
 
 class ChatIn(OpenAIRequest):
@@ -219,9 +245,14 @@ class ChatIn(OpenAIRequest):
         }
     )
 
-    messages: Annotated[list[ChatMessageIn], Field(fail_fast=True, min_length=1)]
+    messages: Annotated[
+        list[ChatMessageIn], Field(fail_fast=True, min_length=1, json_schema_extra=USER_TURN)
+    ]
     max_completion_tokens: int | None = Field(
-        None, ge=1, description="The newer name of `max_tokens`."
+        None,
+        ge=1,
+        description="The newer name of `max_tokens`.",
+        json_schema_extra=capped("tokens"),
     )
     steering: Literal["none", "description", "preferences"] | None = Field(
         None, description="As in /generate."
@@ -258,6 +289,9 @@ class ChatIn(OpenAIRequest):
         return Steering(self.steering or "none")
 
 
+_OneText = Annotated[list[Text], Field(min_length=1, max_length=1)]
+
+
 class CompletionIn(OpenAIRequest):
     """Raw text to continue, without a chat template."""
 
@@ -272,7 +306,7 @@ class CompletionIn(OpenAIRequest):
     )
 
     prompt: Annotated[
-        Text, BeforeValidator(_one_prompt, json_schema_input_type=str | list[str])
+        Undescribed, BeforeValidator(_one_prompt, json_schema_input_type=Text | _OneText)
     ] = Field(description="One text, or a list of one.")
 
     echo: unsupported(False) = None  # type: ignore[valid-type]

@@ -6,8 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from service.api.schemas.base import MOST_ITEMS, Name, RequestModel, ResponseModel, Text, Texts
-from service.api.schemas.target import TargetIn
+from service.api.schemas.base import (
+    MOST_ITEMS,
+    Name,
+    Options,
+    RequestModel,
+    ResponseModel,
+    Text,
+    capped,
+)
+from service.api.schemas.either import either
+from service.api.schemas.target import ONE_TARGET, TargetIn
 from service.core.domain import Question
 from service.core.faults import Faults
 from service.core.predict import PredictedQuestion, Predictions
@@ -18,7 +27,7 @@ class QuestionIn(RequestModel):
 
     id: Name | None = Field(None, description="Given back with the prediction.")
     question: Text
-    options: Texts
+    options: Options
 
 
 class PredictIn(TargetIn):
@@ -36,13 +45,26 @@ class PredictIn(TargetIn):
                 ],
                 "question": "Should the main street be closed to cars?",
                 "options": ["Yes", "Only at weekends", "No"],
-            }
+            },
+            "allOf": [
+                ONE_TARGET,
+                {"oneOf": either("question options", "questions")},
+            ],
         }
     )
 
     question: Text | None = None
-    options: Texts | None = None
-    questions: Annotated[list[QuestionIn], Field(max_length=MOST_ITEMS)] | None = None
+    options: Options | None = None
+    questions: (
+        Annotated[
+            list[QuestionIn],
+            Field(
+                max_length=MOST_ITEMS,
+                json_schema_extra={"minItems": 1, **capped("questions")},
+            ),
+        ]
+        | None
+    ) = Field(None, description="Several questions at once, instead of `question` and `options`.")
 
     def to_questions(self) -> tuple[list[Question], list[str]]:
         """The questions, each with its pointer into the body. Raises InvalidInput."""

@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from service.api.schemas.base import MOST_ITEMS, Finite, RequestModel, Text, Texts, Values
+from service.api.schemas.base import (
+    MOST_ITEMS,
+    Finite,
+    Options,
+    RequestModel,
+    Text,
+    Values,
+    capped,
+)
+from service.api.schemas.either import either
 from service.core import preferences as core
 from service.core.domain import Preference, RatingPreference, SharePreference
 from service.core.errors import InvalidInput
@@ -21,6 +30,14 @@ _KEYS: dict[Tagged, frozenset[str]] = {
     "comparison": frozenset({"chosen", "rejected"}),
 }
 
+# What the core checks further on, for the document alone.
+_AMOUNT = {"type": "number", "minimum": 0, "maximum": core.MOST_PEOPLE}
+Amounts = Annotated[Values, Field(json_schema_extra={"items": _AMOUNT, "minItems": 2})]
+Scale = Annotated[Values, Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
+Weight = Annotated[
+    Finite, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": core.MOST_PEOPLE})
+]
+
 
 class ShareIn(RequestModel):
     """How a group answers a question: the share of its people for each option, or their counts."""
@@ -32,16 +49,17 @@ class ShareIn(RequestModel):
                 "question": "How should the town spend its surplus?",
                 "options": ["On parks", "On roads"],
                 "distribution": [0.7, 0.3],
-            }
+            },
+            "oneOf": either("distribution", "counts"),
         },
     )
 
     question: Text
-    options: Texts
-    distribution: Values | None = Field(
+    options: Options
+    distribution: Amounts | None = Field(
         None, description="One share for each option; sums to 1 within 0.01."
     )
-    counts: Values | None = Field(
+    counts: Amounts | None = Field(
         None, description="Respondents for each option, instead of a distribution."
     )
 
@@ -68,17 +86,21 @@ class RatingIn(RequestModel):
                 "response": "Two weeks in a tent, far from any screen.",
                 "score": 0.8,
                 "weight": 41,
-            }
+            },
+            "oneOf": [
+                {"properties": {"scale": {"type": "null"}, "score": {"minimum": 0, "maximum": 1}}},
+                {"properties": {"scale": {"type": "array"}}, "required": ["scale"]},
+            ],
         },
     )
 
     prompt: Text
     response: Text
     score: Finite = Field(description="In [0, 1], or on `scale`.")
-    scale: Values | None = Field(
+    scale: Scale | None = Field(
         None, description="[lowest, highest] possible score.", examples=[[1, 5]]
     )
-    weight: Finite | None = Field(None, description="Number of raters.")
+    weight: Weight | None = Field(None, description="Number of raters.")
 
     def to_core(self, at: str, limits: Limits) -> Preference:
         """The preference. Raises InvalidInput."""
@@ -104,7 +126,7 @@ class ComparisonIn(RequestModel):
     prompt: Text
     chosen: Text
     rejected: Text
-    weight: Finite | None = Field(None, description="Number of raters.")
+    weight: Weight | None = Field(None, description="Number of raters.")
 
     def to_core(self, at: str, limits: Limits) -> Preference:
         """The preference. Raises InvalidInput."""
@@ -130,7 +152,9 @@ PreferenceIn = Annotated[
         "prompt, response, score - prompt, chosen, rejected",
     ),
 ]
-Preferences = Annotated[list[PreferenceIn], Field(max_length=MOST_ITEMS)]
+Preferences = Annotated[
+    list[PreferenceIn], Field(max_length=MOST_ITEMS, json_schema_extra=capped("preferences"))
+]
 
 
 def to_core(

@@ -9,7 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from service.api.schemas.base import GroupId, RequestModel, ResponseModel, Text
+from service.api.schemas.base import (
+    GroupId,
+    RequestModel,
+    ResponseModel,
+    Text,
+    Undescribed,
+    capped,
+)
 from service.api.schemas.foreign import Ignored, unsupported
 from service.core.faults import Faults
 from service.core.limits import Limits
@@ -33,7 +40,9 @@ def _text_of(value: object) -> object:
     return value["text"]
 
 
-DocumentText = Annotated[Text, BeforeValidator(_text_of, json_schema_input_type=str | DocumentIn)]
+DocumentText = Annotated[
+    Undescribed, BeforeValidator(_text_of, json_schema_input_type=Text | DocumentIn)
+]
 
 
 class RerankIn(RequestModel):
@@ -58,7 +67,10 @@ class RerankIn(RequestModel):
     )
     group_id: GroupId | None = None
     query: Text
-    documents: Annotated[list[DocumentText], Field(fail_fast=True, min_length=1)]
+    documents: Annotated[
+        list[DocumentText],
+        Field(fail_fast=True, min_length=1, json_schema_extra=capped("responses")),
+    ]
     top_n: int | None = Field(None, ge=1, description="Best documents to return; all if absent.")
     return_documents: bool | None = Field(None, description="Give the texts too.")
     max_tokens_per_doc: Ignored = None

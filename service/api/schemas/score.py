@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from service.api.schemas.base import ResponseModel, Text, Texts
-from service.api.schemas.target import TargetIn
+from service.api.schemas.base import ResponseModel, Responses, Text
+from service.api.schemas.target import ONE_TARGET, TargetIn
 from service.core.score import Approval, ScoredGroup, ScoredResponses
 
 
@@ -18,12 +18,13 @@ class ScoreIn(TargetIn):
                 "group_id": "city-dwellers",
                 "prompt": "What makes a good holiday?",
                 "responses": ["A quiet lake.", "A loud city."],
-            }
+            },
+            **ONE_TARGET,
         }
     )
 
     prompt: Text
-    responses: Texts = Field(min_length=1)
+    responses: Responses
 
 
 class ScoreResult(ResponseModel):

@@ -10,7 +10,7 @@ import pytest
 from fixtures.service_app import Bench
 
 from service.api.schemas.generate import GenerateIn
-from service.api.schemas.groups import GroupIn
+from service.api.schemas.groups import AppendIn, GroupIn
 from service.api.schemas.openai import ChatIn, CompletionIn
 from service.api.schemas.predict import PredictIn
 from service.api.schemas.preferences import ComparisonIn, RatingIn, ShareIn
@@ -70,6 +70,7 @@ async def test_a_problem_is_what_the_document_says(bench: Bench) -> None:
     "model",
     [
         GroupIn,
+        AppendIn,
         PredictIn,
         ScoreIn,
         GenerateIn,

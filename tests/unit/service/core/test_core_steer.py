@@ -15,7 +15,7 @@ from fakes import FakeEmbedder, FakeGenerator, FakeScorer, text_vector
 
 from service.adapters.stores.sqlite_store import SqliteStore
 from service.core.admission import Admission
-from service.core.candidates import consensus_of
+from service.core.candidates import Weights, consensus_of, relevance_of
 from service.core.contexts import Contexts, Target
 from service.core.domain import (
     ChatPrompt,
@@ -149,7 +149,7 @@ async def test_consensus_moves_the_choice_only_with_a_weight(rig: Rig) -> None:
     [plain] = (await rig.run()).choices
     assert [c.consensus for c in plain.candidates] == [None] * 4
     assert all(c.selection_score == c.approval.score for c in plain.candidates)
-    [heavy] = (await rig.run(rig.steer(consensus_weight=100.0))).choices
+    [heavy] = (await rig.run(rig.steer(weights=Weights(consensus=100.0)))).choices
     assert heavy.text == "Common."
     assert heavy.candidates[-1].draft.text == "Odd."
     for candidate in heavy.candidates:
@@ -164,12 +164,33 @@ async def test_consensus_is_that_of_the_bare_texts(rig: Rig) -> None:
     rig.generator.say = saying(*texts)
     await rig.run()
     assert {prompt for prompt, _ in rig.embedder.embedded} == {"Say.", "Why?"}
-    [weighed] = (await rig.run(rig.steer(consensus_weight=1.0))).choices
+    [weighed] = (await rig.run(rig.steer(weights=Weights(consensus=1.0)))).choices
     bare = [texts[i] for i in (0, 2, 3)]
     assert [(p, r) for p, r in rig.embedder.embedded if not p] == [("", text) for text in bare]
     near = consensus_of(np.stack([text_vector(f"\n{text}") for text in bare]))
     found = {c.draft.text: c.consensus for c in weighed.candidates if not c.draft.is_empty}
     assert found == pytest.approx(dict(zip(bare, near, strict=True)))
+
+
+async def test_relevance_to_the_prompt_moves_the_choice_only_with_a_weight(rig: Rig) -> None:
+    texts = ("Odd.", " ", "Why?", "Other.")
+    rig.generator.say = saying(*texts)
+    [plain] = (await rig.run()).choices
+    assert [c.relevance for c in plain.candidates] == [None] * 4
+    both = Weights(consensus=0.5, relevance=100.0)
+    [weighed] = (await rig.run(rig.steer(weights=both))).choices
+    assert weighed.text == "Why?"  # nothing is nearer to the prompt than itself
+    vectors = np.stack([text_vector(f"\n{texts[i]}") for i in (0, 2, 3)])
+    near = relevance_of(text_vector("\nWhy?")[None], vectors)
+    found = {c.draft.text: c for c in weighed.candidates if not c.draft.is_empty}
+    for text, relevance in zip(("Odd.", "Why?", "Other."), near, strict=True):
+        candidate = found[text]
+        assert candidate.relevance == pytest.approx(relevance)
+        assert candidate.consensus is not None
+        assert candidate.selection_score == pytest.approx(
+            candidate.approval.score + 0.5 * candidate.consensus + 100 * relevance
+        )
+    assert weighed.candidates[-1].draft.is_empty
 
 
 async def test_each_candidate_has_its_own_seed(rig: Rig) -> None:
