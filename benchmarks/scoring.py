@@ -62,7 +62,7 @@ def main() -> None:
     measured_on = machine()
     torch.set_num_threads(1)
     threadpool_limits(1)  # numpy's BLAS
-    scorer = GPOScorer.load(options.checkpoint)
+    scorer = GPOScorer.load(options.checkpoint).traced()  # as the service
     console = Console()
     repeats = 3 if options.quick else options.repeats
     sizes = SIZES[:2] if options.quick else SIZES

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 
 from service import logs
 from service.api.drain import Drain
-from service.api.malformed import http_protocol
+from service.api.malformed import HEAD_BYTES, http_protocol
 from service.app import create_app
 from service.core.contexts import embedder_label
 from service.core.domain import EmbedderIdentity
@@ -30,7 +30,6 @@ from service.settings import Settings, SettingsError
 from service.wiring import Parts, build_readiness, open_parts
 
 _TICK_S = 0.05
-_HEAD_BYTES = 65_536
 _FLUSH_S = 2
 _BANKS = {
     "own": "your own groups, without the released figures",
@@ -148,7 +147,7 @@ def _check_exposure(settings: Settings) -> None:
 
 def _head_bytes(settings: Settings) -> int:
     """Where uvicorn hangs up on a head that does not end: above all that the edge answers."""
-    return max(_HEAD_BYTES, int(settings.max_head_kb * 4_000))
+    return max(HEAD_BYTES, int(settings.max_head_kb * 4_000))
 
 
 def _is_loopback(host: str) -> bool:

@@ -35,9 +35,21 @@ _SECURITY = {
     "scheme": "bearer",
     "description": "A key of `GPO_API_KEYS`, where the service has any.",
 }
-_HEADERS = {
-    401: {"WWW-Authenticate": "`Bearer`."},
-    429: {"Retry-After": "Seconds after which it fits."},
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "What to send.",
+            "required": True,
+            "schema": {"type": "string", "enum": ["Bearer"]},
+        }
+    },
+    429: {
+        "Retry-After": {
+            "description": "Seconds after which it fits.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
 }
 _REFUSALS = {
     401: "No key, or none that is known here. Only where keys are set.",
@@ -121,12 +133,7 @@ def _add_refusals(document: dict[str, Any]) -> None:
                     "description": _REFUSALS[status],
                     "content": {MEDIA_TYPE: {"schema": schema}},
                 }
-                headers = _HEADERS.get(status, {})
-                if headers:
-                    response["headers"] = {
-                        name: {"description": text, "schema": {"type": "string"}}
-                        for name, text in headers.items()
-                    }
+                response["headers"] = dict(_HEADERS.get(status, {}))
                 operation["responses"].setdefault(str(status), response)
             operation["responses"] = dict(sorted(operation["responses"].items()))
 

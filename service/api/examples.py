@@ -13,7 +13,7 @@ from service.api.errors import FAULT
 _SUM = "must sum to 1 within 0.01; it sums to 0.8"
 _PROBLEMS: Mapping[int, tuple[str, str, Sequence[tuple[str, str]]]] = {
     400: ("malformed_json", "The body is empty; a JSON object is needed.", ()),
-    401: ("unauthorized", "Send a key: Authorization: Bearer KEY.", ()),
+    401: ("unauthorized", "The key is not known here.", ()),
     404: ("group_not_found", "There is no group with the id 'city-dwellers'.", ()),
     409: ("group_exists", "A group with the id 'city-dwellers' exists already.", ()),
     412: (
@@ -34,7 +34,7 @@ _PROBLEMS: Mapping[int, tuple[str, str, Sequence[tuple[str, str]]]] = {
         [("/preferences/1/distribution", _SUM)],
     ),
     429: ("rate_limited", "The quota of this key is used up.", ()),
-    431: ("headers_too_large", "The headers of the request are too long.", ()),
+    431: ("headers_too_large", "Address and headers are larger than 16000 bytes.", ()),
     500: ("internal_error", FAULT, ()),
     502: ("generator_unavailable", "The generator cannot be reached.", ()),
     503: (

@@ -11,48 +11,26 @@ import json
 import uuid
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.problems import MEDIA_TYPE
 
+HEAD_BYTES = 65_536
 _DETAIL = "This is not an HTTP/1.1 request."
 
 
 def http_protocol(
-    parser: type[asyncio.Protocol] = AutoHTTPProtocol, *, max_head_bytes: int
+    parser: type[asyncio.Protocol] = AutoHTTPProtocol, *, max_head_bytes: int = HEAD_BYTES
 ) -> type[asyncio.Protocol]:
     """uvicorn's protocol with its refusal of malformed requests replaced.
 
-    A head may take `max_head_bytes`, and what arrives together with its end. h11 has a bound of
-    its own.
+    A head that does not end within `max_head_bytes` is one of them; h11 sees to that by itself,
+    where `h11_max_incomplete_event_size` says so.
     """
-    ways: list[type] = [_AnswersMalformed, parser]
-    if hasattr(parser, "on_message_begin"):  # httptools tells where a head begins and ends
-        ways.insert(0, _BoundsHead)
-    return type("HttpProtocol", tuple(ways), {"max_head_bytes": max_head_bytes})
-
-
-class _BoundsHead:
-    transport: asyncio.Transport
-    max_head_bytes: int
-    _in_head = True
-    _head_bytes = 0
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()  # type: ignore[misc]
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()  # type: ignore[misc]
-
-    def data_received(self, data: bytes) -> None:
-        """Refuse a head once it is too long, and hang up."""
-        super().data_received(data)  # type: ignore[misc]
-        if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > self.max_head_bytes:
-                self.transport.write(refusal())
-                self.transport.close()
+    if issubclass(parser, H11Protocol):
+        return type("HttpProtocol", (_AnswersMalformed, parser), {})
+    bound = {"max_head_bytes": max_head_bytes}
+    return type("HttpProtocol", (_BoundsHead, _AnswersMalformed, parser), bound)
 
 
 class _AnswersMalformed:
@@ -62,6 +40,34 @@ class _AnswersMalformed:
         """Answer and hang up; what follows on the connection has no beginning."""
         self.transport.write(refusal())
         self.transport.close()
+
+
+class _BoundsHead:
+    """For httptools, which would keep a head in memory however long it is."""
+
+    transport: asyncio.Transport
+    max_head_bytes: int
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and hang up if this is still the head and more of it than is allowed."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)  # type: ignore[misc]
+        too_long = self._in_head and self._head_bytes > self.max_head_bytes
+        if too_long and not self.transport.is_closing():
+            self.send_400_response("")  # type: ignore[attr-defined]
+
+    def on_message_begin(self) -> None:
+        """The head begins; what came with it is counted from the next bytes on."""
+        self._in_head = True
+        super().on_message_begin()  # type: ignore[misc]
+
+    def on_headers_complete(self) -> None:
+        """The head has ended."""
+        self._in_head, self._head_bytes = False, 0
+        super().on_headers_complete()  # type: ignore[misc]
 
 
 def refusal() -> bytes:

@@ -23,6 +23,8 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+# Each says where a body ends.
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _CSP = (b"content-security-policy", CSP.encode())
 # What has an ETag may be kept by its reader alone, who asks each time whether it is still true.
 _REVALIDATED = (b"cache-control", b"private, no-cache")
@@ -53,7 +55,9 @@ class Shield:
             await self._app(scope, receive, send_shielded)
             return
         status, code, detail = refused
-        answer = problem_response(scope, status=status, code=code, detail=detail)
+        # What follows on the connection may be a part of this request.
+        closing = {"Connection": "close"}
+        answer = problem_response(scope, status=status, code=code, detail=detail, headers=closing)
         await answer(scope, receive, send_shielded)
 
     def _refused(self, scope: Scope) -> tuple[int, str, str] | None:
@@ -64,8 +68,9 @@ class Shield:
         headers = scope["headers"]
         if len(headers) > MOST_HEADERS:
             return 431, "headers_too_large", f"There are more than {MOST_HEADERS} headers."
-        total = target
+        total, framed = target, 0
         for name, value in headers:
+            framed += name in _FRAMING
             size = len(name) + len(value)
             total += size
             if size > MOST_HEADER_BYTES:
@@ -75,6 +80,10 @@ class Shield:
         if total > self._max_head_bytes:
             detail = f"Address and headers are larger than {self._max_head_bytes} bytes."
             return 431, "headers_too_large", detail
+        if framed > 1:
+            # Two servers in a row may each believe another one: so requests are smuggled.
+            detail = "Send one Content-Length or one Transfer-Encoding, not both."
+            return 400, "malformed_request", detail
         return None
 
 

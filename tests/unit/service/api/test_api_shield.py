@@ -7,6 +7,7 @@ import hashlib
 import re
 from typing import Any
 
+import httpx
 import pytest
 from fixtures.service_app import GROUP, Bench
 
@@ -120,3 +121,13 @@ async def test_a_long_address_is_414(bench: Bench) -> None:
         response = await bench.client.get(path)
         assert (response.status_code, response.json()["code"]) == (414, "uri_too_long")
         assert len(response.content) < 8_192
+
+
+async def test_a_body_that_ends_in_two_ways_is_refused(bench: Bench) -> None:
+    for second in ("Content-Length", "Transfer-Encoding"):
+        headers = [("Content-Length", "2"), (second, "chunked" if second[0] == "T" else "3")]
+        request = bench.client.build_request("POST", "/groups", content=b"{}")
+        request.headers = httpx.Headers(headers)
+        response = await bench.client.send(request)
+        assert (response.status_code, response.json()["code"]) == (400, "malformed_request")
+        assert response.headers["Connection"] == "close"
