@@ -198,7 +198,9 @@ def _keys(settings: Settings) -> list[str]:
     if not settings.keys:
         return []
     tenants = len({key.tenant for key in settings.keys})
-    return [f"  keys       {len(settings.keys)} of {tenants} tenants; every request needs one"]
+    keys = len(settings.keys)
+    who = f"{tenants} tenant{'s' * (tenants != 1)}"
+    return [f"  keys       {keys} key{'s' * (keys != 1)} for {who}; every request needs one"]
 
 
 def _prior(settings: Settings, parts: Parts) -> list[str]:
