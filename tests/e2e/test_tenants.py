@@ -268,7 +268,7 @@ async def what_is_refused(house: House) -> None:
 
 def nothing_secret_is_said(service: ServeProcess) -> None:
     said = service.said
-    assert "3 of 2 tenants" in service.announced
+    assert "3 keys for 2 tenants" in service.announced
     assert '"status": 401' in service.logged
     assert '"code": "unauthorized"' in service.logged
     for secret in (
