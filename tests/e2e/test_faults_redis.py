@@ -369,6 +369,6 @@ async def test_cancelled_requests_never_mix_up_answers(rig: Rig, b: httpx.AsyncC
     print(f"{cancelled} requests cancelled, {rig.way.accepted - connections} new connections")
     assert cancelled > 200
     # A connection whose command was cancelled is thrown away, never used again.
-    assert rig.way.accepted - connections > 20
+    assert rig.way.accepted - connections > 5
     for i in range(24):
         await read(i)
