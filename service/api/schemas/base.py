@@ -55,7 +55,7 @@ def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
     open_values: list[tuple[Any, int]] = [(value, 1)]
     while open_values:
         item, depth = open_values.pop()
-        if depth > _METADATA_DEPTH:
+        if depth > _METADATA_DEPTH and isinstance(item, dict | list):
             raise PydanticCustomError("too_deep", f"at most {_METADATA_DEPTH} levels deep")
         if isinstance(item, dict):
             open_values += [(v, depth + 1) for v in item.values()]

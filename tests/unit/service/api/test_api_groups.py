@@ -249,3 +249,15 @@ async def test_metadata_is_kept_as_it_is(bench: Bench) -> None:
     metadata = {"a": [1, 2.5, None, True, {"b": "é"}], "": ""}
     assert (await bench.add(metadata=metadata))["metadata"] == metadata
     assert (await bench.client.get("/groups/town")).json()["metadata"] == metadata
+
+
+async def test_metadata_may_hold_values_on_their_last_level(bench: Bench) -> None:
+    metadata: dict[str, Any] = {"value": 1}
+    for _ in range(7):
+        metadata = {"more": metadata}
+    assert (await bench.add(metadata=metadata))["metadata"] == metadata
+    refused = await bench.client.put(
+        "/groups/town", json={"name": "Town", "preferences": [], "metadata": {"more": metadata}}
+    )
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/metadata"
