@@ -359,7 +359,7 @@ async def test_cancelled_requests_never_mix_up_answers(rig: Rig, b: httpx.AsyncC
 
     try:
         async with httpx.AsyncClient(base_url=rig.b.url, timeout=30) as leaving:
-            for _ in range(12):
+            for _ in range(24):
                 picked = [dice.randrange(24) for _ in range(34)]
                 await asyncio.gather(
                     *(leave(leaving, i) for i in picked[:26]), *(read(i) for i in picked[26:])
@@ -369,6 +369,6 @@ async def test_cancelled_requests_never_mix_up_answers(rig: Rig, b: httpx.AsyncC
     print(f"{cancelled} requests cancelled, {rig.way.accepted - connections} new connections")
     assert cancelled > 200
     # A connection whose command was cancelled is thrown away, never used again.
-    assert rig.way.accepted - connections > 5
+    assert rig.way.accepted - connections > 20
     for i in range(24):
         await read(i)
