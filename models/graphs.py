@@ -33,7 +33,7 @@ class Graphs:
     """Answers as a network does that is trained no further."""
 
     def __init__(self, network: GPO) -> None:
-        """Trace a network that is in evaluation mode, which takes about a second.
+        """Trace a network that is in evaluation mode, which takes less than a second.
 
         Raises RuntimeError where this Python cannot (`POSSIBLE`).
         """

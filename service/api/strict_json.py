@@ -97,8 +97,7 @@ def _check_media_type(request: Request) -> None:
     A page on another site can make a browser post a body without a media type, and does not need
     this service's leave for it; such a request carries an Origin.
     """
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise _unsupported("The body must not be compressed.")
+    check_uncompressed(request)
     given = request.headers.get("content-type")
     if given == "application/json":
         return
@@ -113,6 +112,12 @@ def _check_media_type(request: Request) -> None:
         subtype == "json" or subtype.endswith("+json")
     ):
         raise _unsupported(f"Send application/json, not {given[:100]!r}.")
+
+
+def check_uncompressed(request: Request) -> None:
+    """Raises Refusal (415) for a body with a content coding."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise _unsupported("The body must not be compressed.")
 
 
 def _unsupported(detail: str) -> Refusal:

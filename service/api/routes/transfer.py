@@ -14,6 +14,7 @@ from service.api.deps import Services, Tenant, UseCases, while_connected
 from service.api.errors import documented
 from service.api.refusals import Refusal
 from service.api.schemas.transfer import ImportedGroup, ImportOut
+from service.api.strict_json import check_uncompressed
 from service.api.transfer import csv_columns, csv_rows, jsonl
 from service.api.transfer.reading import Raw, Read, Reader
 from service.core.domain import OnConflict
@@ -163,8 +164,7 @@ async def export_groups(
 
 def _reader_of(request: Request) -> Callable[[bytes], Iterator[Raw]]:
     """What reads the body. Raises Refusal (415)."""
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Refusal(415, "unsupported_media_type", "The body must not be compressed.")
+    check_uncompressed(request)
     given = request.headers.get("content-type", "")
     message = Message()
     message["content-type"] = given or "application/octet-stream"
