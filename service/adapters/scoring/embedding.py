@@ -79,7 +79,7 @@ class CachingEmbedder:
             if vector is not None:
                 found[key] = vector
         if memory is not None:
-            # What the cache has of requests, or of other tenants, may not be kept yet.
+            # What the cache has of requests may not be kept yet.
             memory.keep([wanted[key] for key in found], list(found.values()))
             found |= await self._recall(memory, {k: wanted[k] for k in wanted if k not in found})
         # Texts of like length share a chunk, or padding would take half of the time.

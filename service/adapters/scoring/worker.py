@@ -190,9 +190,9 @@ def _deliver(
 ) -> None:
     """Hand every job its result, or all of them the error, waking each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for i, job in enumerate(jobs):
-        found = None if error is not None else results[i]
-        by_loop.setdefault(job.done.get_loop(), []).append((job.done, found))
+    found = results if error is None else [None] * len(jobs)
+    for job, result in zip(jobs, found, strict=True):
+        by_loop.setdefault(job.done.get_loop(), []).append((job.done, result))
     for loop, pairs in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed, nobody waits any more
             loop.call_soon_threadsafe(_settle, pairs, error)
