@@ -40,7 +40,7 @@ class Record:
     @property
     def lines(self) -> int:
         """Number of lines."""
-        return self.content.count(b"\n") + (not self.content.endswith(b"\n"))
+        return _lines_in(self.content)
 
 
 def format_of(name: str, given: Format | None) -> Format:

@@ -155,7 +155,7 @@ class Database:
 
     @contextmanager
     def statements(self) -> Iterator[sqlite3.Connection]:
-        """No transaction: each statement sees a state of its own, in half of the time."""
+        """No transaction: each statement sees a state of its own, and there is no other to run."""
         try:
             yield self._connection()
         except sqlite3.Error as exc:
