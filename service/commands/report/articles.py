@@ -36,6 +36,7 @@ def _article(report: Report, number: int, row: Row) -> str:
     told = [
         f"{chip(c, of=len(report.subjects))}{escape(_told(s, row, side))}" for s, side, c in sides
     ]
+    several = ' class="several"' if len(sides) > 1 else ""
     options = []
     for place, text in enumerate(row.item.texts):
         tracks = "".join(
@@ -49,8 +50,8 @@ def _article(report: Report, number: int, row: Row) -> str:
             f"<div>{tracks}</div></div>\n"
         )
     return (
-        f'<article id="item-{number}">\n<h3 dir="auto">{escape(row.item.prompt)}</h3>\n'
-        f'<p class="small">{" &nbsp; ".join(told)}</p>\n{"".join(options)}</article>\n'
+        f'<article id="item-{number}"{several}>\n<h3 dir="auto">{escape(row.item.prompt)}</h3>\n'
+        f'<p class="small">{"<br>".join(told)}</p>\n{"".join(options)}</article>\n'
     )
 
 
@@ -87,7 +88,7 @@ def _figures(item: Item, side: Side, place: int) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{100 * low:.0f}–{100 * high:.0f} %"
+    return f"{100 * low:.0f}–{percent(high)}"
 
 
 def _spoken(report: Report, subject: Subject) -> str:

@@ -11,7 +11,7 @@ from service.commands.report.figures import Value
 from service.commands.report.items import Side
 
 SERIES = ("one", "two")
-_SIZE, _LEFT, _BELOW = 300, 40, 36
+_SIZE, _LEFT, _BELOW, _RIGHT = 300, 58, 36, 20
 _HINTS = ("0 %", "50 %", "100 %")
 
 
@@ -84,8 +84,9 @@ def scatter(points: Iterable[Value], series: str, caption: str) -> str:
         )
     inside = sum(v.inside for v in shown)
     label = f"{inside} of {len(shown)} true shares are inside their intervals"
+    box = f"0 0 {full + _RIGHT} {_SIZE + _BELOW + 8}"
     return (
-        f'<figure class="{series}"><svg viewBox="0 0 {full + 8} {_SIZE + _BELOW + 8}" role="img" '
+        f'<figure class="{series}"><svg viewBox="{box}" role="img" '
         f'aria-label="{label}">{"".join(marks)}</svg><figcaption>{caption}</figcaption></figure>\n'
     )
 

@@ -70,12 +70,12 @@ def glance(report: Report) -> str:
         ("error of the rated answers", lambda f: _mean(f.error)),
         ("error without its preferences", lambda f: _mean(f.error_prior)),
         ("comparisons that come out right", lambda f: _right(f.right)),
-        ("without its preferences", lambda f: _right(f.right_prior)),
+        ("right without its preferences", lambda f: _right(f.right_prior)),
         ("true shares inside the 90 % intervals", lambda f: _covered(f.covered)),
         ("mean width of the intervals", lambda f: percent(f.width.value) if f.width else None),
     ]
-    rows = [(name, *(show(f) for f in found)) for name, show in lines]
-    shown = [[escape(n), *(c or "–" for c in cells)] for n, *cells in rows if any(cells)]
+    rows = [(name, [show(f) for f in found]) for name, show in lines]
+    shown = [[escape(name), *(c or "–" for c in cells)] for name, cells in rows if any(cells)]
     if not shown:
         return ""
     words = "".join(f"<p>{escape(w)}</p>\n" for w in _verdicts(report, found))
@@ -111,7 +111,7 @@ def calibration(report: Report) -> str:
             name = chip(series, of=len(report.subjects)) + escape(subject.group.name)
             caption = (
                 f"{name}: {inside} of {len(points)} true shares "
-                f" ({percent(inside / len(points))}) are inside their intervals."
+                f"({percent(inside / len(points))}) are inside their intervals."
             )
             plots.append(scatter(points, series, caption))
     if not plots:

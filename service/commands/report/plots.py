@@ -16,7 +16,7 @@ DPI = 200
 _WIDTH = 6.4  # inches
 _COLOURS = ("#0b62c4", "#c2410c")
 _INK, _SOFT, _GRID = "#1f2328", "#57606a", "#d9dee4"
-_MOST = 24
+_MOST = 16
 """Questions in a picture: those that err most, or on which two groups differ most."""
 _LABEL = 58
 
@@ -108,14 +108,12 @@ def _predictions(report: Report, rows: Sequence[Row]) -> bytes:
         )
         name = _shortened(report.subjects[number].group.name)
         axes.scatter([100 * t.shares[p] for t, p in told], at, color=colour, s=22, label=name)
-        true = [
-            (100 * row.sides[number].true[place], y)  # type: ignore[index]
-            for (row, place), y in zip(lines, at, strict=True)
-            if row.sides[number].true is not None
-        ]
-        if true:
-            label = "answered" if number == 0 else None
-            axes.scatter(*zip(*true, strict=True), color=_INK, marker="D", s=14, label=label)
+        known = [(row.sides[number].true, place) for row, place in lines]
+        points = [(100 * t[p], y) for (t, p), y in zip(known, at, strict=True) if t is not None]
+        if points:
+            label = "answered" if number == sides - 1 else None
+            x, y = zip(*points, strict=True)
+            axes.scatter(x, y, color=_INK, marker="D", s=14, label=label, zorder=4)
     axes.set_yticks(range(len(lines)), [_labelled(row, place) for row, place in lines], fontsize=7)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set(xlabel="share, %, with 90 % intervals", xlim=(0, 100))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.commands.report.figures import NOMINAL, Figures
 
 MOST_LISTED = 5
+NBSP = "\N{NO-BREAK SPACE}"
 READING = {
     "predicted share": "The share of the group that would pick an option or approve of a text, as "
     "the module expects it from the group's preferences. It is an estimate, not a survey: nobody "
@@ -32,13 +33,13 @@ READING = {
 
 def percent(share: float) -> str:
     """A share for a person to read."""
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}{NBSP}%"
 
 
 def decimal(value: float, error: float | None, *, sign: bool = False) -> str:
     """A figure with its standard error."""
     shown = f"{value:+.3f}" if sign else f"{value:.3f}"
-    return shown if error is None else f"{shown} ± {error:.3f}"
+    return shown if error is None else f"{shown}{NBSP}±{NBSP}{error:.3f}"
 
 
 def verdict(found: Figures) -> str:
@@ -73,4 +74,4 @@ def _judged(share: float, n: int) -> str:
         return ": they are narrower than they should be for this group."
     if share > NOMINAL + rough:
         return ": they are wider than they would have to be."
-    return ", as they should be."
+    return ", about as many as should be."
