@@ -183,14 +183,15 @@ def _asked(item: Item) -> str:
 def _off(item: Item, side: Side) -> str:
     """The text of an item that is furthest off."""
     true = side.true or side.told.shares
-    place = max(range(len(true)), key=lambda i: abs(true[i] - side.told.shares[i]))
+    # Rounded, so that of two options that are off alike it is the first.
+    place = max(range(len(true)), key=lambda i: round(abs(true[i] - side.told.shares[i]), 9))
     which = f"{item.texts[place]}: " if item.kind is Kind.QUESTION else ""
     return f"{which}predicted {percent(side.told.shares[place])}, answered {percent(true[place])}"
 
 
 def _apart(report: Report, row: Row) -> str:
     one, other = (side.told.shares for side in row.sides)
-    place = max(range(len(one)), key=lambda i: abs(one[i] - other[i]))
+    place = max(range(len(one)), key=lambda i: round(abs(one[i] - other[i]), 9))
     which = f"{row.item.texts[place]}: " if row.item.kind is Kind.QUESTION else ""
     names = [s.group.name for s in report.subjects]
     return f"{which}{names[0]} {percent(one[place])}, {names[1]} {percent(other[place])}"

@@ -25,7 +25,11 @@ def row(item: Item, now: Told, before: Told, true: tuple[float, ...] | None) -> 
 
 @pytest.mark.parametrize(
     ("p", "q"),
-    [((0.2, 0.5, 0.3), (0.6, 0.1, 0.3)), ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)), ((0.2, 0.3, 0.5),) * 2],
+    [
+        ((0.2, 0.5, 0.3), (0.6, 0.1, 0.3)),
+        ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
+        ((0.2, 0.3, 0.5),) * 2,
+    ],
 )
 def test_alignment_is_that_of_the_evaluation(p: tuple[float, ...], q: tuple[float, ...]) -> None:
     assert alignment(p, q, ASKED) == pytest.approx(alignment_js(p, q))

@@ -98,7 +98,10 @@ def test_what_is_wrong_is_said_with_its_line(
     [
         (["question,share", "a,1"], "must name the columns question and option"),
         (["question,option,share", "q,a,half"], "asked.csv:2: share: must be a number"),
-        (["question,option,share", "q,a,1", "q,a,0"], "asked.csv:3: option: 'a' stands there twice"),
+        (
+            ["question,option,share", "q,a,1", "q,a,0"],
+            "asked.csv:3: option: 'a' stands there twice",
+        ),
         (
             ["question,option,share,group", "q,a,1,t", "q,b,0,t", "q,c,1,v"],
             "the answers of t lack the option 'c'",

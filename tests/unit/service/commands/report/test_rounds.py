@@ -54,7 +54,7 @@ def test_a_new_question_is_asked_of_the_whole_context() -> None:
     found = list(rounds(1, [PARKS, SWIM], [*new, known(PARKS).item], folds=9))
     assert [r.context for r in found] == [[SWIM], *[[PARKS, SWIM]] * 3]
     assert len({n for r in found for n in r.items}) == 151
-    assert list(rounds(0, [], new[:1], folds=9))[0].context == []
+    assert next(rounds(0, [], new[:1], folds=9)).context == []
     assert list(rounds(0, [PARKS], [], folds=9)) == []
 
 
