@@ -9,6 +9,7 @@ from service.commands.report.charts import SERIES, chip, scatter
 from service.commands.report.figures import Figures, Mean, distance, figures, miss, values
 from service.commands.report.gathering import Report, Subject
 from service.commands.report.items import Item, Kind, Row, Side
+from service.commands.report.rounds import FOLDS, SINGLE
 from service.commands.report.wording import MOST_LISTED, READING, decimal, percent, verdict
 
 _KINDS = {
@@ -162,9 +163,15 @@ def provenance(report: Report) -> str:
     facts.append(("bank", about.bank or "not told"))
     facts += [(f"group {s.group.id}", f"version {s.group.version}") for s in report.subjects]
     facts.append(("questions", report.file or "the preferences of the groups"))
-    facts.append(("parts that were left out", f"at most {report.folds}"))
+    facts.append(("left out", _left_out(report.folds)))
     rows = [[escape(k), f"<code>{escape(v)}</code>"] for k, v in facts]
     return "<h2>How it was made</h2>\n" + _table(["what", "value"], rows, kind="facts")
+
+
+def _left_out(folds: int | None) -> str:
+    if folds is None:
+        return f"one preference at a time; of more than {SINGLE}, one part of {FOLDS}"
+    return f"one part of {folds} at a time, of one preference at least"
 
 
 def _ranked(heading: str, lines: Sequence[tuple[int, Row, str]]) -> str:
