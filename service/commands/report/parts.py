@@ -80,7 +80,7 @@ def glance(report: Report) -> str:
     if not shown:
         return ""
     words = "".join(f"<p>{escape(w)}</p>\n" for w in _verdicts(report, found))
-    return "<h2>At a glance</h2>\n" + words + _table(["", *_names(report)], shown)
+    return "<h2>At a glance</h2>\n" + words + _table(["figure", *_names(report)], shown)
 
 
 def context(report: Report) -> str:
@@ -99,7 +99,7 @@ def context(report: Report) -> str:
     listed = ""
     if report.file is not None:
         listed = "".join(_listed(subject) for subject in report.subjects)
-    return "<h2>Context</h2>\n" + _table(["", *_names(report)], rows) + listed
+    return "<h2>Context</h2>\n" + _table(["preferences", *_names(report)], rows) + listed
 
 
 def calibration(report: Report) -> str:
