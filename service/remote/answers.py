@@ -308,3 +308,5 @@ class Version(Answer):
     generator: str
     scorer: str
     embedder: str
+    bank: str | None = None
+    """Whose answers predictions start from (`GPO_BANK`); None: the service is too old to say."""

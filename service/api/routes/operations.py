@@ -70,4 +70,5 @@ async def version(services: Services) -> VersionOut:
         generator=about.generator,
         scorer=about.scorer,
         embedder=about.embedder,
+        bank=about.bank,
     )

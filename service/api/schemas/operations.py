@@ -38,3 +38,6 @@ class VersionOut(ResponseModel):
     generator: str
     scorer: str
     embedder: str
+    bank: Literal["released", "own", "both", "none"] = Field(
+        description="Whose answers predictions start from (`GPO_BANK`)."
+    )
