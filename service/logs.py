@@ -39,8 +39,7 @@ def configure(*, level: str, style: Style, stream: TextIO | None = None) -> None
         logging.getLogger(name).setLevel(wanted)
     logging.captureWarnings(True)
     # Nothing that is written here names them, and looking for them is half the cost of a record.
-    logging.logThreads = logging.logProcesses = False
-    logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def adopt_libraries() -> None:
