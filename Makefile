@@ -14,8 +14,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python3.14; 
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 VLLM := $(VENV)/.installed-vllm
+DOCS := $(VENV)/.installed-docs
 
-.PHONY: help install demo serve test test-vllm check lint bench clean distclean
+.PHONY: help install demo serve test test-vllm check lint docs docs-serve bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,21 @@ lint: $(DEV) ## format, ruff, mypy --strict, import contracts
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
+# What the documentation is built with.
+$(DOCS): pyproject.toml constraints.txt
+	@"$(or $(PYTHON),python3)" scripts/environment.py '.[docs]'
+	@touch $@
+
+# The theme's notice about MkDocs 2 is no fault of a page; pyproject.toml keeps MkDocs below it.
+docs docs-serve: export NO_MKDOCS_2_WARNING = true
+
+docs: $(DOCS) ## build the documentation into ./site; every warning is an error
+	@$(BIN)/python -m mkdocs build --strict --clean
+	@$(BIN)/python scripts/check_site.py site
+
+docs-serve: $(DOCS) ## show the documentation on http://127.0.0.1:8010 and follow its changes
+	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8010
+
 # vLLM's CPU build. pip brings torchvision, torchaudio and torchcodec with it, whose usual builds need
 # CUDA's PyTorch and break the import of transformers beside the CPU one; text models need none of them.
 $(VLLM): $(DEV)
@@ -69,7 +85,7 @@ bench: $(DEV) ## run every benchmark: JSON to benchmarks/results/, tables to doc
 	@$(BIN)/python scripts/document_benchmarks.py
 
 clean: ## remove caches and build output
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find service models tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## also remove the environment
