@@ -1,6 +1,7 @@
-"""Checks a built site: nothing is fetched from elsewhere, and every local address is a file.
+"""Checks a built site: nothing is fetched from elsewhere, every local address is a file.
 
-MkDocs checks the links of the pages; this checks what the theme and the HTML load beside them.
+MkDocs checks the links of the pages; this checks what the theme and the HTML load beside them, and
+that no fence of a code block was left as text.
 Usage: python scripts/check_site.py FOLDER
 """
 
@@ -24,6 +25,8 @@ LOADED = {
 }
 DESCRIBES = {"canonical", "prev", "next", "alternate"}  # relations that a browser does not load
 STYLE_ADDRESS = re.compile(r"""(?:url\(|@import\s+)\s*["']?((?:https?:)?//[^"')\s]+)""")
+
+UNREAD_FENCE = re.compile(r"<p>(?:```|<code>[a-z]+ [^<]*\n)")
 
 
 class Loads(HTMLParser):
@@ -51,6 +54,8 @@ def faults(site: Path) -> Iterator[str]:
         text = page.read_text(encoding="utf-8")
         loads = Loads()
         loads.feed(text)
+        if UNREAD_FENCE.search(text):
+            yield f"{page.relative_to(site)}: a code block is shown as text"
         for address in [*loads.addresses, *STYLE_ADDRESS.findall(text)]:
             if (fault := of(address, page, site)) is not None:
                 yield f"{page.relative_to(site)}: {fault}"

@@ -1,8 +1,9 @@
-"""A MkDocs hook: links out of docs/ resolve on the site as they do in a checkout.
+"""A MkDocs hook: what the pages say to a code host and to tests, said to MkDocs.
 
 The pages link to files beside them (`../CONTRIBUTING.md`, `../examples/…`), which a code host
 shows. On the site such a Markdown file becomes a page, any other file a download under `files/`.
-Links to what does not exist stay as they are, so that the strict build names them.
+Links to what does not exist stay as they are, so that the strict build names them. A word behind a
+block's language (```bash server), by which a test finds it, is left out: MkDocs knows no such word.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = "docs"
 PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 LINK = re.compile(r"(?P<before>\]\()(?P<path>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?=\))")
-FENCE = re.compile(r"^(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?P<open>[ \t]*(?P<fence>`{3,})\S*)[^\n]*(?P<body>\n.*?^[ \t]*(?P=fence)[ \t]*)$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -35,30 +39,31 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     texts += [(ROOT / name, (ROOT / name).read_text(encoding="utf-8")) for name in PAGES]
     for path, text in texts:
         for linked in outside(text, path.relative_to(ROOT).as_posix()):
-            target = on_site(linked)
+            target = site_path(linked)
             if files.get_file_from_path(target) is None:
                 files.append(File.generated(config, target, abs_src_path=str(ROOT / linked)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The page with its links as they are on the site."""
+    """The page as the site takes it."""
     return rewritten(markdown, in_repository(page.file.src_uri))
 
 
 def rewritten(text: str, source: str) -> str:
-    """`text` of the file `source` (a path in the repository), with links between site paths."""
-    here = posixpath.dirname(on_site(source))
+    """`text` of the file `source` (a path in the repository), as the site takes it."""
+    here = posixpath.dirname(site_path(source))
 
     def link(match: re.Match[str]) -> str:
         target = repository_path(match["path"], source)
         if target is None:
             return match[0]
-        path = posixpath.relpath(on_site(target), here or ".")
+        path = posixpath.relpath(site_path(target), here or ".")
         return match["before"] + path + (match["anchor"] or "")
 
     return "".join(
-        part if fenced else LINK.sub(link, part) for fenced, part in parts(text)
+        FENCE.sub(r"\g<open>\g<body>", part) if fenced else LINK.sub(link, part)
+        for fenced, part in parts(text)
     )
 
 
@@ -87,7 +92,7 @@ def repository_path(link: str, source: str) -> str | None:
     return None if path.startswith("../") or not (ROOT / path).is_file() else path
 
 
-def on_site(path: str) -> str:
+def site_path(path: str) -> str:
     """Where a file of the repository is on the site."""
     if path.startswith(f"{DOCS}/"):
         return path.removeprefix(f"{DOCS}/")
@@ -95,6 +100,6 @@ def on_site(path: str) -> str:
 
 
 def in_repository(path: str) -> str:
-    """The inverse of on_site for pages."""
+    """The inverse of site_path for pages."""
     names = {target: source for source, target in PAGES.items()}
     return names.get(path, f"{DOCS}/{path}")
