@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "docs" / "evaluation.md"
 TARGET = ROOT / "README.md"
 NAME = "results"
-COLUMNS = ("what is asked", "chance", "best simple method", "no context", "20 preferences", "± groups")
+COLUMNS = (
+    "what is asked",
+    "chance",
+    "best simple method",
+    "no context",
+    "20 preferences",
+    "± groups",
+)
 # (regime, data) -> what is asked, in words; what chance scores where no row says it.
 ASKED = {
     ("B", "us_survey"): ("US survey, questions that other groups answered", None),
@@ -49,7 +56,9 @@ def short(found: Sequence[Row]) -> str:
     """The short table, one line for each of ASKED."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for (regime, data), (words, chance) in ASKED.items():
-        of = {row["predictor"]: row for row in found if (row["regime"], row["data"]) == (regime, data)}
+        of = {
+            row["predictor"]: row for row in found if (row["regime"], row["data"]) == (regime, data)
+        }
         simple = max(float(r["score"]) for name, r in of.items() if not name.startswith(NOT_SIMPLE))
         none = next(row for name, row in of.items() if name.startswith("module, 0 "))
         full = next(row for name, row in of.items() if name.startswith("module, 20 context"))

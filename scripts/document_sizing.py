@@ -60,7 +60,10 @@ def overhead(result: Result) -> Iterator[tuple[str, str]]:
     for row in result["rows"]:
         what = f"`/generate` of {n} candidates of {tokens} tokens, {row['concurrency']} at a time"
         core = row["service_cpu_ms"] / 1000
-        yield what, f"{core:.2g} s of a core in the service: {1 / core:.2g} requests/s for each core"
+        yield (
+            what,
+            f"{core:.2g} s of a core in the service: {1 / core:.2g} requests/s for each core",
+        )
     for row in result["rows"]:
         ratio = row["latency_ratio"]
         what = f"its latency over that of bare vLLM, {row['concurrency']} at a time"

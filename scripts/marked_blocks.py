@@ -1,4 +1,4 @@
-"""Replaces what stands between two comments of a page: `<!-- NAME:begin -->`, `<!-- NAME:end -->`."""
+"""Replaces what stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->` in a page."""
 
 from __future__ import annotations
 
