@@ -80,9 +80,10 @@ test-vllm: $(VLLM) ## add vLLM's CPU build and run the tests on it; a skip is a 
 
 check: lint test ## what a commit must pass: lint and test
 
-bench: $(DEV) ## run every benchmark: JSON to benchmarks/results/, tables to docs/benchmarks.md
+bench: $(DEV) ## run every benchmark: JSON to benchmarks/results/, tables to docs/benchmarks.md and sizing.md
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 	@$(BIN)/python scripts/document_benchmarks.py
+	@$(BIN)/python scripts/document_sizing.py
 
 clean: ## remove caches and build output
 	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

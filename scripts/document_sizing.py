@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from marked_blocks import write_or_check
-
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

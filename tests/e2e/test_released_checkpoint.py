@@ -1,4 +1,4 @@
-"""The checkpoint that ships: what its card, the README and the page of results say, and that it uses its context."""
+"""The checkpoint that ships: what its card and the pages say of it, and that its context counts."""
 
 from __future__ import annotations
 
