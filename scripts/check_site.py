@@ -1,7 +1,7 @@
 """Checks a built site: nothing is fetched from elsewhere, every local address is a file.
 
 MkDocs checks the links of the pages; this checks what the theme and the HTML load beside them, and
-that no fence of a code block was left as text.
+that no block of Markdown was left as text: MkDocs wants a blank line where code hosts do not.
 Usage: python scripts/check_site.py FOLDER
 """
 
@@ -26,7 +26,11 @@ LOADED = {
 DESCRIBES = {"canonical", "prev", "next", "alternate"}  # relations that a browser does not load
 STYLE_ADDRESS = re.compile(r"""(?:url\(|@import\s+)\s*["']?((?:https?:)?//[^"')\s]+)""")
 
-UNREAD_FENCE = re.compile(r"<p>(?:```|<code>[a-z]+ [^<]*\n)")
+UNREAD = {
+    "a code block": re.compile(r"<p>(?:```|<code>[a-z]+ [^<]*\n)"),
+    "a list": re.compile(r"<p>(?:(?!</p>).)*?\n(?:-|1\.) ", re.DOTALL),
+    "a table": re.compile(r"<p>(?:(?!</p>).)*?\n?\|(?:(?!</p>).)*?\|\n", re.DOTALL),
+}
 
 
 class Loads(HTMLParser):
@@ -54,8 +58,9 @@ def faults(site: Path) -> Iterator[str]:
         text = page.read_text(encoding="utf-8")
         loads = Loads()
         loads.feed(text)
-        if UNREAD_FENCE.search(text):
-            yield f"{page.relative_to(site)}: a code block is shown as text"
+        for what, pattern in UNREAD.items():
+            if pattern.search(text):
+                yield f"{page.relative_to(site)}: {what} is shown as text"
         for address in [*loads.addresses, *STYLE_ADDRESS.findall(text)]:
             if (fault := of(address, page, site)) is not None:
                 yield f"{page.relative_to(site)}: {fault}"

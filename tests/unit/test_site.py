@@ -82,6 +82,8 @@ def test_only_files_out_of_docs_are_added() -> None:
         ('<p style="background: url(https://example.org/a.png)">x</p>', "loads https://example"),
         ("<style>@import 'https://example.org/a.css';</style>", "loads https://example"),
         ("<p>```bash server\nx</p>", "a code block is shown as text"),
+        ("<p><strong>So.</strong>\n- one\n- two</p>", "a list is shown as text"),
+        ("<p>So.\n| a | b |\n|---|---|\n| 1 | 2 |</p>", "a table is shown as text"),
     ],
 )
 def test_a_page_with_a_fault_is_named(tmp_path: Path, html: str, fault: str) -> None:
