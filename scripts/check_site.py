@@ -29,7 +29,7 @@ STYLE_ADDRESS = re.compile(r"""(?:url\(|@import\s+)\s*["']?((?:https?:)?//[^"')\
 UNREAD = {
     "a code block": re.compile(r"<p>(?:```|<code>[a-z]+ [^<]*\n)"),
     "a list": re.compile(r"<p>(?:(?!</p>).)*?\n(?:-|1\.) ", re.DOTALL),
-    "a table": re.compile(r"<p>(?:(?!</p>).)*?\n?\|(?:(?!</p>).)*?\|\n", re.DOTALL),
+    "a table": re.compile(r"<p>(?:(?!</p>).)*?\|\s*:?---", re.DOTALL),
 }
 
 
