@@ -18,7 +18,8 @@ from models.prior import Prior
 from models.published import EvenPrior
 from models.scorer import Asked, ContextTooLargeError
 from service.adapters.scoring.pools import Pools
-from service.adapters.scoring.scoring import CHUNK_TOKENS, ModuleScorer
+from service.adapters.scoring.scoring import ModuleScorer
+from service.adapters.scoring.turns import CHUNK_TOKENS
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context, ContextItem, Guess, Kind
 from service.core.errors import InputTooLarge, ScorerFailed
