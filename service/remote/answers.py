@@ -322,10 +322,24 @@ class Readiness(Answer):
         return self.status == "ready"
 
 
+class Limits(Answer):
+    """The caps that the service is set to; more is refused."""
+
+    options: int
+    preferences: int
+    context_tokens: int
+    questions: int
+    responses: int
+    groups: int
+    n: int
+    max_tokens: int
+
+
 class Version(Answer):
-    """What runs there."""
+    """What runs there; a service that is older than `limits` tells none."""
 
     version: str
     generator: str
     scorer: str
     embedder: str
+    limits: Limits | None = None

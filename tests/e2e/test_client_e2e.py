@@ -147,6 +147,7 @@ def untyped(value: Any, at: str = "") -> list[str]:
         ("ReadyOut", answers.Readiness),
         ("ComponentOut", answers.Component),
         ("VersionOut", answers.Version),
+        ("LimitsOut", answers.Limits),
     ],
 )
 def test_the_types_are_those_of_the_document(
