@@ -329,6 +329,8 @@ class Limits(Answer):
     preferences: int
     context_tokens: int
     questions: int
+    explained: int
+    explained_tokens: int
     responses: int
     groups: int
     n: int

@@ -39,6 +39,8 @@ class LimitsOut(ResponseModel):
     preferences: int = Field(description="Of a group.")
     context_tokens: int = Field(description="(prompt, response) pairs of a group.")
     questions: int = Field(description="In one /predict.")
+    explained: int = Field(description="Preferences in one /predict, each for each question.")
+    explained_tokens: int = Field(description="(prompt, response) pairs of a group explained.")
     responses: int = Field(description="In one /score.")
     groups: int = Field(description="`group_ids` in one request.")
     n: int = Field(description="Candidates in one /generate.")
@@ -52,6 +54,8 @@ class LimitsOut(ResponseModel):
             preferences=limits.preferences,
             context_tokens=limits.context_tokens,
             questions=limits.questions,
+            explained=limits.explained,
+            explained_tokens=limits.explained_tokens,
             responses=limits.responses,
             groups=limits.groups,
             n=limits.n,
