@@ -20,7 +20,7 @@ export function ranking(app, { choices, answer }) {
       { class: "columns", style: { "--columns": named.length } },
       named.map((choice, at) => column(choice, at, named)),
     ),
-    h("p", { class: "hint" }, "Bar: the expected share of the group that approves. ± is its standard deviation. Candidates are ordered by the selection score."),
+    h("p", { class: "hint" }, "Bar: the expected share of the group that approves; ± is its standard deviation. Candidates are ordered by the selection score."),
     h("p", { class: "hint" }, notes(answer)),
   );
   return { element, summary: named.map((choice) => `${choice.name} chooses: ${choice.text}`).join(" ") };
@@ -32,7 +32,6 @@ function column(choice, at, all) {
     "section",
     { class: "card stack ranked", "aria-label": choice.name },
     h("h2", {}, all.length > 1 && swatch(at), `${choice.name} would say`),
-    h("blockquote", { class: "said" }, choice.text || "(nothing)"),
     h("ol", { class: "ranks" }, choice.candidates.map((one, place) => rank(one, place, at, others))),
   );
 }
@@ -60,7 +59,7 @@ function rank(candidate, place, at, others) {
 
 function figures(candidate) {
   const said = [
-    `approval ${candidate.score.toFixed(3)} ± ${candidate.std.toFixed(3)}`,
+    `± ${candidate.std.toFixed(3)}`,
     `selection ${candidate.selection_score.toFixed(3)}`,
     `${candidate.tokens} tokens`,
   ];

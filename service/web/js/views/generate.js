@@ -18,14 +18,18 @@ export function mount(root, app) {
     changed: () => fields.draw(picker.ids()),
   });
   const button = h("button", { class: "main" }, "Generate");
-  const status = h("div");
+  const fault = h("div");
+  const status = h("div"); // with Stop in it, beside what it stops
   const result = h("div", { class: "stack" }, placeholder());
+  const side = h("div", { class: "stack" }, status, result);
 
   async function submit(event) {
     event.preventDefault();
     const ids = picker.ids();
     const said = fields.missing(ids);
-    if (said) return fill(status, h("p", { class: "notice bad", role: "alert" }, said));
+    fill(fault, said && h("p", { class: "notice bad", role: "alert" }, said));
+    if (said) return;
+    if (side.getBoundingClientRect().top > innerHeight / 2) side.scrollIntoView();
     const body = fields.body(ids);
     const groups = ids.map((id) => ({ id, name: app.groups.nameOf(id) }));
     const drawn = drawing(app, { groups, n: body.n ?? 8 });
@@ -61,7 +65,7 @@ export function mount(root, app) {
     picker.element,
     fields.element,
     h("div", { class: "actions" }, button, copyButtons(app, copied)),
-    status,
+    fault,
   );
 
   root.append(
@@ -75,7 +79,7 @@ export function mount(root, app) {
         h("p", {}, "A language model draws several answers to a prompt, and each group chooses the one that most of its people would approve of."),
       ),
     ),
-    h("div", { class: "two" }, form, result),
+    h("div", { class: "two" }, form, side),
   );
 
   return {

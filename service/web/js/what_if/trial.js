@@ -110,19 +110,20 @@ export function trial(app, { group, prediction, notice = null }) {
       { class: "card stack prediction" },
       h("h2", {}, question),
       figure,
-      verdict,
-      status,
-      h("div", { class: "actions" }, reset, copyButtons(app, copied)),
-      keeper,
+      h("p", { class: "hint" }, "Bar: the expected share. Line: its central 90 % interval. “Without any” is what is expected of people of whom nothing is known."),
+      h("div", { class: "actions" }, copyButtons(app, copied)),
     ),
+    // Stays in sight while the list below is scrolled.
+    h("div", { class: "moves" }, verdict, h("div", { class: "actions" }, reset, status)),
+    keeper,
     h(
       "section",
       { class: "card stack", "aria-labelledby": "carried" },
       h("h2", { id: "carried" }, `What carries the answer of ${group.name}`),
       notice,
       h("p", { class: "hint" }, hintOf(group, prediction)),
-      list.element,
       more.element,
+      list.element,
     ),
   );
 }
@@ -151,9 +152,9 @@ function saveForm(app, draft) {
   const status = h("div");
   const element = h(
     "details",
-    { class: "more" },
+    { class: "card panel" },
     h("summary", {}, "Save as a new group"),
-    h("div", { class: "stack" }, field("Name", name), h("div", { class: "actions" }, button), status),
+    h("div", { class: "stack panel-body" }, field("Name", name), h("div", { class: "actions" }, button), status),
   );
   element.addEventListener("toggle", () => {
     if (element.open && !name.value) name.value = draft().name;
