@@ -132,7 +132,7 @@ def in_flight(url: str) -> float:
     [
         ("Candidates", "1000", "N: at most 64"),
         ("Temperature", "9", "Temperature: "),
-        ("Time limit, seconds", "0.001", "time"),
+        ("Time limit, seconds", "0.001", "No answer within 0.001 s."),
     ],
 )
 def test_what_the_service_refuses_is_said_in_a_sentence(

@@ -44,14 +44,15 @@ export function mount(root, app) {
 
   /** Show the candidates of a stream as they come; the body of its `done`. */
   async function follow(body, drawn, signal) {
+    let answer = null;
     for await (const { event, data } of app.api.stream("generate", body, { signal })) {
       if (event === "candidate") {
         if (!drawn.element.isConnected) fill(result, drawn.element);
         drawn.add(data);
       }
-      if (event === "done") return data;
+      if (event === "done") answer = data; // and on to the end, as leaving would hang up
     }
-    return null;
+    return answer;
   }
 
   function copied() {
