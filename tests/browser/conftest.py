@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 from fixtures.pages import CHROMIUM, QUIET, OpenPage
+from fixtures.scenes import register
 from fixtures.serve_process import serving
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -43,10 +44,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def empty(served: str) -> str:
     """The same, without any groups."""
-    with httpx.Client(base_url=served, timeout=30) as client:
-        while groups := client.get("/groups?limit=1000").json()["data"]:
-            for group in groups:
-                client.delete(f"/groups/{group['id']}")
+    register(served, groups=False)
+    return served
+
+
+@pytest.fixture
+def examples(served: str) -> str:
+    """The same, with the two example groups and no others."""
+    register(served, groups=True)
     return served
 
 
@@ -58,7 +63,9 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     """
     opened: list[tuple[Page, list[str]]] = []
 
-    def open_one(url: str, *, allowed: tuple[str, ...] = (), **context: object) -> Page:
+    def open_one(
+        url: str | None = None, *, allowed: tuple[str, ...] = (), **context: Any
+    ) -> Page:
         page = browser.new_context(**context).new_page()
         page.set_default_timeout(TIMEOUT_MS)
         complaints: list[str] = []
@@ -76,7 +83,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             "response", lambda r: complain(f"{r.url}: {r.status}") if r.status >= 400 else None
         )
         opened.append((page, complaints))
-        page.goto(url)
+        if url is not None:
+            page.goto(url)
         return page
 
     yield open_one

@@ -19,7 +19,7 @@ const percent = (value) => `${Math.round(value * 100)}`;
 export function shareBars({ options, series }) {
   return h(
     "ul",
-    { class: "bars" },
+    { class: series.some((one) => one.truth) ? "bars with-truth" : "bars" },
     options.map((option, at) =>
       h(
         "li",

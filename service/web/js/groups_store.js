@@ -12,6 +12,8 @@ export class GroupStore {
   loaded = false;
   hasMore = false;
 
+  #first = Promise.withResolvers();
+
   constructor(api) {
     this.#api = api;
   }
@@ -35,6 +37,11 @@ export class GroupStore {
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves once the first page has come. */
+  whenLoaded() {
+    return this.#first.promise;
   }
 
   /** Begin again with the first page. Throws ApiError. */
@@ -75,6 +82,7 @@ export class GroupStore {
     this.#cursor = page.next_cursor;
     this.hasMore = page.has_more;
     this.loaded = true;
+    this.#first.resolve();
     this.#tell();
   }
 

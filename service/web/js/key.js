@@ -2,7 +2,7 @@
 
 import { field, h } from "./dom.js";
 
-/** A dialog that keeps the key in `api`, then calls `changed`. `open()` shows it. */
+/** A dialog that keeps the key in `api`, then calls `changed(before)`. `open()` shows it. */
 export function keyDialog(api, changed) {
   const input = h("input", { type: "password", autocomplete: "off", spellcheck: "false" });
   const dialog = h("dialog", { "aria-labelledby": "key-title" });
@@ -10,16 +10,14 @@ export function keyDialog(api, changed) {
 
   function keep(event) {
     event.preventDefault();
-    api.key = input.value;
-    close();
-    changed();
+    become(input.value);
   }
 
-  function forget() {
-    input.value = "";
-    api.key = "";
+  function become(key) {
+    const before = api.key;
+    api.key = key;
     close();
-    changed();
+    if (api.key !== before) changed(before);
   }
 
   dialog.append(
@@ -34,7 +32,7 @@ export function keyDialog(api, changed) {
         "div",
         { class: "actions" },
         h("button", { class: "main" }, "Use this key"),
-        h("button", { type: "button", on: { click: forget } }, "Forget it"),
+        h("button", { type: "button", on: { click: () => become("") } }, "Forget it"),
         h("button", { type: "button", class: "quiet", on: { click: close } }, "Cancel"),
       ),
     ),

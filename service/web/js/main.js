@@ -10,7 +10,9 @@
 //   limits    the caps of the service as /version tells them, or null until it is known
 //   chosen    the ids of the groups chosen in a picker, shared by the views; see group_picker.js
 //   announce(text)       says it to screen readers, politely
-//   go(view, params)     shows a view: app.go("predict", { groups: "a,b" })
+//   go(view, params)     shows a view: app.go("predict", { groups: "a,b" }). The views that ask take
+//                        `groups` and what is asked: Predict `question` and `options` (one a line),
+//                        Generate `prompt`
 //   guard(mayLeave)      asked before the page is left; `mayLeave()` false: there is unsaved work
 //   askForKey()          opens the field for the API key
 
@@ -32,7 +34,8 @@ const banner = document.getElementById("banner");
 const live = document.getElementById("live");
 const api = new Api();
 const guards = [];
-const dialog = keyDialog(api, () => connect());
+// Another key may be another tenant's: nothing of the one before may stay in the page.
+const dialog = keyDialog(api, (before) => (before ? location.reload() : connect()));
 
 const app = {
   api,

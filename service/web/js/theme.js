@@ -17,7 +17,7 @@
     if (theme === "system") delete root.dataset.theme;
     else root.dataset.theme = theme;
     const button = document.getElementById("theme-button");
-    if (button) button.textContent = `Colours: ${theme}`;
+    if (button) button.textContent = `Colours: ${theme === "system" ? "auto" : theme}`;
   }
 
   show(chosen());

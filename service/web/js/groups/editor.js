@@ -13,8 +13,9 @@ const NEW = { id: "", name: "", description: null, metadata: null, preferences: 
  *
  * `saved(group)` and `deleted(id)` tell what was done, `reload(id)` asks for the group anew.
  */
-export function groupEditor(app, group, { saved, deleted, reload }) {
-  const opened = group ?? NEW;
+export function groupEditor(app, given, { saved, deleted, reload }) {
+  const opened = given ?? NEW;
+  let group = given; // at the version that the next write replaces
   let stored = null; // the body as it was opened, to tell what changed
   let attempt = null; // an Idempotency-Key with the body that it stands for
   const heading = h("h2", { tabindex: "-1" }, group ? group.name : "New group");
@@ -57,8 +58,7 @@ export function groupEditor(app, group, { saved, deleted, reload }) {
     state.textContent = isDirty() ? "Unsaved changes" : group ? `Saved as version ${group.version}` : "";
   }
 
-  async function write(headers, signal) {
-    const sent = body();
+  async function write(sent, headers, signal) {
     if (group) {
       return app.api.json("PUT", address(group.id), sent, { headers, signal });
     }
@@ -73,9 +73,17 @@ export function groupEditor(app, group, { saved, deleted, reload }) {
     return run(app, { host: status, button: save, label: "Saving" }, async (signal) => {
       list.mark([]);
       try {
-        const done = await write(headers, signal);
-        app.announce("Saved.");
-        saved({ ...done, preferences: list.value() });
+        const sent = body();
+        const done = await write(sent, headers, signal);
+        app.announce(`Saved as version ${done.version}.`);
+        if (group) {
+          // What is open stays open: only the version is another one.
+          group = done;
+          heading.textContent = done.name;
+          stored = JSON.stringify(sent); // what was typed meanwhile is not in it
+          changed();
+        }
+        saved({ ...done, preferences: sent.preferences });
       } catch (error) {
         if (error.status === 412) return queueMicrotask(conflict);
         list.mark(error.problem?.errors ?? []);
@@ -116,7 +124,7 @@ export function groupEditor(app, group, { saved, deleted, reload }) {
   async function remove(event) {
     const answer = await ask({
       title: `Delete ${group.name}?`,
-      text: `Its ${group.preferences.length} preferences are deleted with it. This cannot be undone.`,
+      text: `Its ${group.preference_count} preferences are deleted with it. This cannot be undone.`,
       choices: [
         { label: "Delete it", value: "delete", class: "danger" },
         { label: "Keep it", value: "keep" },

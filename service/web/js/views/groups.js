@@ -11,6 +11,7 @@ import { groupList } from "../groups/list.js";
 
 export function mount(root, app) {
   let editor = null;
+  let opening = null;
   const list = groupList(app);
   const place = h("div", { class: "stack" });
   const side = h(
@@ -24,6 +25,7 @@ export function mount(root, app) {
   const welcome = h("div");
 
   function draw() {
+    if (opening !== null && !editor) return; // one is on its way
     const isEmpty = app.groups.loaded && app.groups.all.length === 0;
     fill(welcome, isEmpty && !editor && firstStep(app));
     list.element.hidden = app.groups.all.length === 0;
@@ -33,6 +35,7 @@ export function mount(root, app) {
   }
 
   function show(next) {
+    opening = null;
     editor = next;
     list.draw(editor?.id ?? null);
     if (editor) fill(place, editor.element);
@@ -43,11 +46,10 @@ export function mount(root, app) {
     show(
       groupEditor(app, group, {
         saved(done) {
-          editor = null;
           app.groups.put(done);
+          if (editor.id) return;
           edit(done);
-          // The address of what was new; shown() finds it open.
-          app.go("groups", { id: done.id });
+          app.go("groups", { id: done.id }); // and shown() finds it open
         },
         deleted(id) {
           app.chosen.delete(id);
@@ -63,16 +65,19 @@ export function mount(root, app) {
   }
 
   async function open(id) {
-    const holder = h("div", { class: "card" });
-    fill(place, holder);
+    opening = id;
     editor = null;
+    fill(place, h("div", { class: "card" }, h("progress", { "aria-label": "Loading the group" })));
     try {
+      await app.groups.whenLoaded(); // not before the key is known
       const group = await app.api.get(`groups/${encodeURIComponent(id)}?include=preferences`);
+      if (opening !== id) return; // another one was asked for meanwhile
       app.groups.put(group);
       edit({ preferences: [], ...group });
     } catch (error) {
-      fill(place, editorProblem(app, error));
+      if (opening !== id) return;
       list.draw(null);
+      fill(place, editorProblem(app, error));
     }
   }
 
@@ -93,6 +98,7 @@ export function mount(root, app) {
   async function shown(params) {
     const id = params.get("id");
     const isNew = params.has("new");
+    if (!id && !isNew) opening = null;
     if (editor ? (isNew && !editor.id) || (id !== null && editor.id === id) : !id && !isNew) return draw();
     // Coming back from another view leaves what is open as it is.
     if (editor && !id && !isNew && editor.isDirty()) return app.go("groups", editor.id ? { id: editor.id } : { new: 1 });
