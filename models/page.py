@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 STYLE = Path(__file__).parent / "page.css"
+# Nothing is loaded or run but what is in the page itself.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 class ReportError(Exception):
@@ -51,20 +53,30 @@ def require_matplotlib() -> None:
 
 
 def write_report(result: Evaluation, folder: Path) -> Path:
-    """Write index.html, report.json, report.md and the plots into a folder; the page's path."""
+    """Write index.html, report.json, report.md and the plots into a folder; the page's path.
+
+    Each file gets its name when it is whole, the page last; one that was there stays until then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(result.to_json(), encoding="utf-8")
     text = f"{heading(result.card)}\n\n{to_markdown(result.rows)}"
-    (folder / "report.md").write_text(text, encoding="utf-8")
-    page = folder / PAGE
-    page.write_text("".join(_page(result, folder)), encoding="utf-8")
-    return page
+    html = "".join(_page(result, folder))
+    _put(folder / "report.json", result.to_json().encode())
+    _put(folder / "report.md", text.encode())
+    _put(folder / PAGE, html.encode())
+    return folder / PAGE
+
+
+def _put(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    part.replace(path)
 
 
 def _page(result: Evaluation, folder: Path) -> Iterator[str]:
     title = escape(f"How good is {result.card.name}?")
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{title}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n"
@@ -177,8 +189,8 @@ def _picture(plot: Plot, folder: Path) -> str:
     from models.plots import DARK, LIGHT
 
     light, dark = plot.draw(LIGHT), plot.draw(DARK)
-    (folder / f"{plot.name}.png").write_bytes(light)
-    (folder / f"{plot.name}-dark.png").write_bytes(dark)
+    _put(folder / f"{plot.name}.png", light)
+    _put(folder / f"{plot.name}-dark.png", dark)
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{_uri(dark)}">'
         f'<img alt="{escape(plot.text)}" src="{_uri(light)}"></picture>\n'
@@ -204,7 +216,7 @@ def _table(
         + "</tr>\n"
         for line, mark in zip(lines, marks, strict=True)
     )
-    top = "".join(f"<th>{escape(h)}</th>" for h in head)
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
     return (
         f'<div class="wide" tabindex="0"><table class="{kind}">\n<thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{body}</tbody></table></div>\n"

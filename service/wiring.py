@@ -155,7 +155,7 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     admission = Admission(settings.max_candidates_in_flight)
     guesses = _guesses(settings, generator, scorer, admission)
     readiness = build_readiness(parts)
-    about = _about(parts)
+    about = _about(settings, parts)
     results = _results(settings, store)
     caches: dict[str, Cache] = {**parts.counts.caches, "groups": contexts.cache}
     if results is not None:
@@ -212,12 +212,13 @@ def build_use_cases(settings: Settings, parts: Parts) -> UseCases:
     )
 
 
-def _about(parts: Parts) -> Callable[[], About]:
+def _about(settings: Settings, parts: Parts) -> Callable[[], About]:
     return lambda: About(
         version=version("gpo-serve"),
         generator=parts.generator.model,
         scorer=parts.scorer.model,
         embedder=embedder_label(parts.embedder.identity),
+        bank=settings.bank,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Request
 from starlette.types import Receive
@@ -25,16 +25,18 @@ from service.core.served import ServedModel
 from service.core.steer import Steer
 
 T = TypeVar("T")
+BankName = Literal["released", "own", "both", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What runs here: the version, and the names of the models."""
+    """What runs here: the version, the names of the models, the bank (GPO_BANK)."""
 
     version: str
     generator: str
     scorer: str
     embedder: str
+    bank: BankName
 
 
 @dataclass(frozen=True, slots=True)

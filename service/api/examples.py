@@ -315,6 +315,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
             "generator": "opinion-lm",
             "scorer": _MODULE,
             "embedder": "minilm@e8f1c6a0b2d4",
+            "bank": "released",
         }
     },
 }

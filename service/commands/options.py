@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 MODULES = {
@@ -12,6 +13,7 @@ MODULES = {
     "predict": "service.commands.predict",
     "score": "service.commands.score",
     "generate": "service.commands.generate",
+    "report": "service.commands.report.command",
     "keys": "service.commands.keys",
     "completion": "service.commands.completion",
 }
@@ -37,6 +39,7 @@ def add_commands(commands: Subparsers[argparse.ArgumentParser]) -> None:
     _add_predict(commands, server)
     _add_score(commands, server)
     _add_generate(commands, server)
+    _add_report(commands, server)
     _add_keys(commands)
     completion = commands.add_parser(
         "completion",
@@ -194,4 +197,31 @@ def _add_generate(
         action="store_true",
         default=None,
         help="choose among those that came, if some failed",
+    )
+
+
+def _add_report(
+    commands: Subparsers[argparse.ArgumentParser], server: argparse.ArgumentParser
+) -> None:
+    summary = "write a page on a group: its context, predictions beside answers, uncertainty"
+    parser = commands.add_parser("report", help=summary, description=summary, parents=[server])
+    parser.add_argument("group", metavar="GROUP", help="the id of the group")
+    parser.add_argument("--compare", metavar="OTHER", help="a second group beside it")
+    parser.add_argument(
+        "--questions",
+        metavar="FILE",
+        help="what to predict, .jsonl or .csv, - for stdin; else the group's own preferences, each "
+        "from the others",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="the page (report-GROUP.html; with --json none)"
+    )
+    parser.add_argument("--png", metavar="FOLDER", type=Path, help="also write pictures here")
+    parser.add_argument(
+        "--folds",
+        metavar="N",
+        type=int,
+        default=100,
+        help="a group of more preferences than this is cut into N parts, and each part predicted "
+        "from the others (100)",
     )

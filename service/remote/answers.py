@@ -345,3 +345,5 @@ class Version(Answer):
     scorer: str
     embedder: str
     limits: Limits | None = None
+    bank: str | None = None
+    """Whose answers predictions start from (`GPO_BANK`); None: the service is too old to say."""

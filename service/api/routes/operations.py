@@ -77,4 +77,5 @@ async def version(services: Services) -> VersionOut:
         scorer=about.scorer,
         embedder=about.embedder,
         limits=LimitsOut.of(services.limits),
+        bank=about.bank,
     )

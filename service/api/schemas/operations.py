@@ -71,3 +71,6 @@ class VersionOut(ResponseModel):
     scorer: str
     embedder: str
     limits: LimitsOut
+    bank: Literal["released", "own", "both", "none"] = Field(
+        description="Whose answers predictions start from (`GPO_BANK`)."
+    )
