@@ -141,6 +141,9 @@ def test_what_is_missing_is_said(examples: str, open_page: OpenPage) -> None:
     page.get_by_label("Options").fill("Because")
     button.click()
     expect(alert).to_have_text("Give at least two options, one on each line.")
+    page.get_by_label("Options").fill("Yes\nNo\nYes")
+    button.click()
+    expect(alert).to_have_text("The option “Yes” is there twice.")
 
 
 def test_what_the_service_refuses_is_a_sentence(examples: str, open_page: OpenPage) -> None:
@@ -148,9 +151,9 @@ def test_what_the_service_refuses_is_a_sentence(examples: str, open_page: OpenPa
     page.goto(f"{examples}/#predict")
     page.get_by_label("City tenants").check()
     page.get_by_label("Question").fill("Why?")
-    page.get_by_label("Options").fill("Yes\nNo\nYes")
+    page.get_by_label("Options").fill("Yes\n" + "no " * 600)
     page.get_by_role("button", name="Predict").click()
-    expect(page.get_by_role("alert")).to_contain_text("Option 3: ")
+    expect(page.get_by_role("alert")).to_contain_text("Option 2: ")
 
 
 @pytest.mark.parametrize("how", ["curl", "Python"])
