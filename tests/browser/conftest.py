@@ -63,9 +63,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     """
     opened: list[tuple[Page, list[str]]] = []
 
-    def open_one(
-        url: str | None = None, *, allowed: tuple[str, ...] = (), **context: Any
-    ) -> Page:
+    def open_one(url: str | None = None, *, allowed: tuple[str, ...] = (), **context: Any) -> Page:
         page = browser.new_context(**context).new_page()
         page.set_default_timeout(TIMEOUT_MS)
         complaints: list[str] = []
@@ -79,9 +77,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         page.on(
             "requestfailed", lambda r: complain(f"{r.method} {r.url} failed: {r.failure or '?'}")
         )
-        page.on(
-            "response", lambda r: complain(f"{r.url}: {r.status}") if r.status >= 400 else None
-        )
+        page.on("response", lambda r: complain(f"{r.url}: {r.status}") if r.status >= 400 else None)
         opened.append((page, complaints))
         if url is not None:
             page.goto(url)

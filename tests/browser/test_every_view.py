@@ -34,9 +34,7 @@ def findings(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-def test_a_view(
-    served: str, scene: Scene, open_page: OpenPage, width: int, scheme: str
-) -> None:
+def test_a_view(served: str, scene: Scene, open_page: OpenPage, width: int, scheme: str) -> None:
     page = open_page(
         viewport={"width": width, "height": WIDTHS[width]},
         color_scheme=scheme,
