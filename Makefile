@@ -15,7 +15,7 @@ RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 VLLM := $(VENV)/.installed-vllm
 
-.PHONY: help install demo serve test test-vllm check lint bench clean distclean
+.PHONY: help install demo serve test test-browser test-vllm screenshots check lint bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +38,18 @@ demo: $(RUNTIME) ## start the service, register two groups, compare what they wo
 serve: $(RUNTIME) ## start the service on http://127.0.0.1:8000 (settings from GPO_* variables)
 	@$(BIN)/python -m service serve
 
+# TESTS names others, in the words of pytest's -m.
+TESTS ?= not vllm
+
 test: $(DEV) ## run the whole suite but for the tests on real vLLM
-	$(BIN)/python -m pytest -m "not vllm"
+	$(BIN)/python -m pytest -m "$(TESTS)"
+
+# `make test` runs these as well, and skips them where there is no Chromium.
+test-browser: $(DEV) ## run the tests of the page in Chromium (Debian: apt-get install chromium); a skip is a failure
+	$(BIN)/python -m pytest -m browser --no-skips
+
+screenshots: $(DEV) ## take the pictures of the page for docs/images (needs Chromium)
+	$(BIN)/python scripts/document_screenshots.py
 
 lint: $(DEV) ## format, ruff, mypy --strict, import contracts
 	$(BIN)/python -m ruff format --check .

@@ -95,4 +95,3 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     errors.install(app)
     describe(app, limits_of(settings), needs_key=bool(settings.keys))
     return app
-

@@ -315,6 +315,16 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
             "generator": "opinion-lm",
             "scorer": _MODULE,
             "embedder": "minilm@e8f1c6a0b2d4",
+            "limits": {
+                "options": 64,
+                "preferences": 2000,
+                "context_tokens": 8192,
+                "questions": 256,
+                "responses": 1000,
+                "groups": 64,
+                "n": 64,
+                "max_tokens": 4096,
+            },
         }
     },
 }

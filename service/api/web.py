@@ -48,10 +48,11 @@ def read_files(folder: Path = FOLDER) -> dict[str, File]:
 
 def add_page(app: FastAPI, files: Mapping[str, File] | None = None) -> None:
     """Serve the page at `/` and its files below PREFIX."""
-    known = read_files() if files is None else files
+    known = dict(read_files() if files is None else files)
+    index = known.pop(INDEX)  # whose links are right at / alone
 
     async def page(request: Request) -> Response:
-        return _response(request, known[INDEX])
+        return _response(request, index)
 
     async def file(request: Request, name: str) -> Response:
         if name not in known:

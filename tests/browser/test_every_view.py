@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib import resources
 
 import pytest
@@ -17,9 +16,10 @@ LOOKS = [(width, scheme) for width in WIDTHS for scheme in SCHEMES]
 
 
 @pytest.fixture(params=SCENES, ids=lambda scene: scene.name)
-def scene(request: pytest.FixtureRequest, served: str) -> Iterator[Scene]:
-    register(served, groups=request.param.groups)
-    yield request.param
+def scene(request: pytest.FixtureRequest, served: str) -> Scene:
+    chosen: Scene = request.param
+    register(served, groups=chosen.groups)
+    return chosen
 
 
 def findings(page: Page) -> list[str]:

@@ -12,6 +12,7 @@ export function shareForm(preference, { changed, announce }) {
   let counts = preference.counts ? [...preference.counts] : null;
   let parts = apportion(preference.counts ?? preference.distribution);
   let touched = false;
+  let anchor = null; // the shares before the option that is being moved was
   const question = h("textarea", { rows: 2, value: preference.question });
   const rows = h("div", { class: "options" });
   const unit = h("div", { class: "unit" });
@@ -23,6 +24,7 @@ export function shareForm(preference, { changed, announce }) {
   }
 
   function draw() {
+    anchor = null;
     fill(rows, options.map(row));
     fill(
       unit,
@@ -97,7 +99,9 @@ export function shareForm(preference, { changed, announce }) {
   }
 
   function move(at, wanted) {
-    parts = rescale(parts, at, Number.isFinite(wanted) ? wanted : parts[at]);
+    // From where the move began: rounding does not add up, and the way back gives back what was.
+    if (anchor?.at !== at) anchor = { at, parts: [...parts] };
+    parts = rescale(anchor.parts, at, Number.isFinite(wanted) ? wanted : parts[at]);
     rows.querySelectorAll(".share").forEach((share, index) => {
       const [slider, number] = share.querySelectorAll("input");
       slider.value = parts[index];

@@ -33,7 +33,8 @@ export function mount(root, app) {
     if (!picker.ids().length && !general.checked) return "Choose a group, or people in general.";
     if (!text) return "Write a question.";
     if (list.length < 2) return "Give at least two options, one on each line.";
-    return null;
+    const twice = list.find((option, at) => list.indexOf(option) !== at);
+    return twice === undefined ? null : `The option “${twice}” is there twice.`;
   }
 
   async function submit(event) {
