@@ -90,6 +90,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         return page
 
     yield open_one
+    # Before they are closed, which breaks off what is on its way.
+    found = [text for _, complaints in opened for text in complaints]
     for page, _ in opened:
         page.context.close()
-    assert [text for _, complaints in opened for text in complaints] == []
+    assert found == []

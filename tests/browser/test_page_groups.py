@@ -123,6 +123,7 @@ def test_a_slider_moves_the_others_and_the_sum_stays(examples: str, open_page: O
     version = version_of(page)
     card(page, 1).locator("summary").click()
     sliders = card(page, 1).get_by_role("slider")
+    expect(sliders).to_have_count(4)
     before = [int(one.input_value()) for one in sliders.all()]
     assert before == [620, 280, 70, 30]
     sliders.first.focus()
@@ -353,6 +354,35 @@ def test_an_export_is_what_the_service_exports(
     assert file.suggested_filename == f"groups.{kind}"
     expected = httpx.get(f"{examples}/groups/export?format={kind}", timeout=30).content
     assert Path(file.path()).read_bytes() == expected
+
+
+def test_a_large_group_makes_a_form_only_for_what_is_opened(
+    empty: str, open_page: OpenPage
+) -> None:
+    preferences = [
+        {"prompt": f"Question {number}?", "response": "Yes.", "score": 0.5}
+        for number in range(2000)
+    ]
+    body = {"id": "large", "name": "Large", "preferences": preferences}
+    httpx.post(f"{empty}/groups", json=body, timeout=60).raise_for_status()
+    page = open_page(f"{empty}/#groups?id=large")
+    expect(page.locator(".preference")).to_have_count(2000)
+    assert page.locator(".preference textarea").count() == 0
+    card(page, 1999).locator("summary").click()
+    expect(page.locator(".preference textarea")).to_have_count(2)
+    version_of(page)  # opening it is no change
+
+
+def test_large_groups_are_sent_in_parts_that_are_taken(
+    empty: str, open_page: OpenPage, tmp_path: Path
+) -> None:
+    file = tmp_path / "large.jsonl"
+    note = {"metadata": {"note": "x" * 12_000}}
+    file.write_text("\n".join(group_line(number, **note) for number in range(800)))
+    assert file.stat().st_size > 8_000_000
+    page = open_page(empty)
+    import_file(page, file)
+    expect(page.locator(".panel .notice")).to_have_text("800 created.", timeout=30_000)
 
 
 def test_names_are_texts_and_nothing_else(empty: str, open_page: OpenPage) -> None:

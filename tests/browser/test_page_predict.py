@@ -156,6 +156,38 @@ def test_what_the_service_refuses_is_a_sentence(examples: str, open_page: OpenPa
     expect(page.get_by_role("alert")).to_contain_text("Option 2: ")
 
 
+def test_work_can_be_stopped_and_is_not_sent_twice(examples: str, open_page: OpenPage) -> None:
+    page = open_page(allowed=("ERR_ABORTED",))
+    sent: list[str] = []
+    # Never answered: the service itself is too quick to be stopped.
+    page.route("**/predict", lambda route: sent.append(route.request.url))
+    ask(page, examples, IDS[:1])
+    button = page.get_by_role("button", name="Predict")
+    expect(page.get_by_role("progressbar", name="Predicting")).to_be_visible()
+    expect(page.locator("#live")).to_have_text("Predicting")
+    button.click(force=True)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    assert len(sent) == 1
+    page.unroute("**/predict")
+    button.click()
+    expect(page.locator(".bar")).to_have_count(3)
+
+
+def test_an_address_names_groups_beyond_the_first_page(empty: str, open_page: OpenPage) -> None:
+    lines = [f'{{"id": "g{n:04}", "name": "G {n}", "preferences": []}}' for n in range(150)]
+    httpx.post(
+        f"{empty}/groups/import",
+        content="\n".join(lines),
+        headers={"Content-Type": "application/x-ndjson"},
+        timeout=60,
+    ).raise_for_status()
+    page = open_page(f"{empty}/#predict?groups=g0001,g0149")
+    for group in ("g0001", "g0149"):
+        expect(page.locator(f"[type=checkbox][value={group}]")).to_be_checked()
+    assert page.locator("[type=checkbox][value=g0140]").count() == 0
+
+
 @pytest.mark.parametrize("how", ["curl", "Python"])
 def test_what_is_copied_gives_the_same_answer(
     examples: str, open_page: OpenPage, tmp_path: Path, how: str

@@ -32,6 +32,18 @@ export function groupPicker(app, { most = 6, legend = "Groups", changed = () => 
     for (const id of wanted) app.chosen.add(id);
     draw();
     changed();
+    load(wanted);
+  }
+
+  /** Those that an address names may be on no page that was loaded. */
+  async function load(wanted) {
+    await app.groups.whenLoaded();
+    const missing = wanted.filter((id) => !app.groups.get(id));
+    if (!missing.length) return;
+    await run(app, { host: status, label: "Looking up the groups" }, (signal) =>
+      Promise.all(missing.map((id) => app.groups.find(id, signal))),
+    );
+    changed();
   }
 
   function toggle(id, on) {

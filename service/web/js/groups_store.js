@@ -58,8 +58,8 @@ export class GroupStore {
   }
 
   /** Ask for one by its id, which may be on no page yet. Throws ApiError. */
-  async find(id) {
-    const group = await this.#api.get(`groups/${encodeURIComponent(id)}`);
+  async find(id, signal) {
+    const group = await this.#api.get(`groups/${encodeURIComponent(id)}`, { signal });
     this.put(group);
     return group;
   }

@@ -3,7 +3,8 @@
 import { run } from "../busy.js";
 import { field, fill, h } from "../dom.js";
 
-const LINES = 500; // as `gpo groups import` sends them
+const LINES = 500; // of a part, as `gpo groups import` sends them
+const CHARACTERS = 2_000_000; // of a part; the service takes 8 MB unless set otherwise
 const COUNTS = ["created", "updated", "unchanged", "skipped", "refused"];
 const SHOWN = 100; // more refused rows than that are told by their number
 
@@ -82,12 +83,21 @@ function linesIn(text) {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
   const parts = [];
-  for (let from = 0; from < lines.length || from === 0; from += LINES) {
-    const some = lines.slice(from, from + LINES);
-    // A part without a group would be an error, and says nothing.
-    if (parts.length && some.every((line) => !line.trim())) continue;
-    parts.push({ content: some.join("\n") + "\n", from, lines: some.length });
-  }
+  let from = 0;
+  do {
+    let to = from;
+    let size = 0;
+    while (to < lines.length && to - from < LINES && (to === from || size + lines[to].length < CHARACTERS)) {
+      size += lines[to].length;
+      to += 1;
+    }
+    const some = lines.slice(from, to);
+    // A part without a group would be an error, and says nothing; the whole file may be one.
+    if (!parts.length || some.some((line) => line.trim())) {
+      parts.push({ content: some.join("\n") + "\n", from, lines: some.length });
+    }
+    from = to;
+  } while (from < lines.length);
   return parts;
 }
 

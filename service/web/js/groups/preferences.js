@@ -51,23 +51,32 @@ export function preferenceList(preferences, { changed, announce }) {
   const list = h("ol", { class: "preferences" });
   const empty = h("p", { class: "hint" }, "None yet: the service would answer as for people in general.");
 
+  /** The form is made when it is first opened: a group may have two thousand. */
   function item(preference, open) {
     const kind = KINDS[kindOf(preference)];
+    let form = null;
     const text = h("span", { class: "preference-text" });
     const figure = h("span", { class: "preference-figure" });
     const fault = h("div", { class: "preference-fault" });
-    const form = kind.form(preference, { changed: update, announce });
     const remove = h("button", { type: "button", class: "quiet danger" }, "Remove this preference");
+    const body = h("div", { class: "preference-body stack" }, fault, h("div", {}, remove));
     const details = h(
       "details",
-      { class: "preference", open },
+      { class: "preference", on: { toggle: () => details.open && build() } },
       h("summary", {}, h("span", { class: "badge" }, kind.title), text, figure),
-      h("div", { class: "preference-body stack" }, fault, form.element, h("div", {}, remove)),
+      body,
     );
     const element = h("li", {}, details);
+    const value = () => (form === null ? preference : form.value());
+
+    function build() {
+      if (form !== null) return;
+      form = kind.form(preference, { changed: update, announce });
+      fault.after(form.element);
+    }
 
     function label() {
-      const now = form.value();
+      const now = value();
       text.textContent = kind.text(now) || "(empty)";
       figure.textContent = kind.figure(now);
     }
@@ -87,7 +96,11 @@ export function preferenceList(preferences, { changed, announce }) {
       (next?.element.querySelector("summary") ?? adders.firstChild).focus();
     });
     label();
-    return { element, details, fault, value: form.value };
+    if (open) {
+      details.open = true;
+      build(); // `toggle` comes later
+    }
+    return { element, details, fault, value };
   }
 
   function draw() {
