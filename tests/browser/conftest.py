@@ -74,8 +74,14 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
         page.on("console", lambda m: complain(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complain(str(error)))
+        # Chromium calls most answers aborted that a script has read to their end in pieces.
         page.on(
-            "requestfailed", lambda r: complain(f"{r.method} {r.url} failed: {r.failure or '?'}")
+            "requestfailed",
+            lambda r: (
+                None
+                if r.url.endswith("/generate") and r.failure == "net::ERR_ABORTED"
+                else complain(f"{r.method} {r.url} failed: {r.failure or '?'}")
+            ),
         )
         page.on("response", lambda r: complain(f"{r.url}: {r.status}") if r.status >= 400 else None)
         opened.append((page, complaints))

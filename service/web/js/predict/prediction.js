@@ -9,6 +9,7 @@ export function predictionCard(app, answers) {
   const predictions = answers.flatMap((answer) => answer.predictions);
   const { question, options } = predictions[0];
   const series = predictions.map((prediction) => ({
+    id: prediction.group_id,
     name: prediction.group_id === null ? "People in general" : app.groups.nameOf(prediction.group_id),
     version: prediction.group_version,
     shares: prediction.distribution,
@@ -25,11 +26,23 @@ export function predictionCard(app, answers) {
     h("h2", {}, question),
     figure,
     h("p", { class: "hint" }, "Bar: the expected share. Line: its central 90 % interval, which tells how little or much is known."),
+    reasons(series, question, options),
     truths(series, options, draw),
     h("p", { class: "hint" }, notes(series, answers)),
   );
   const summary = series.map((one) => `${one.name}: ${one.top}, ${Math.round(Math.max(...one.shares) * 100)} %.`);
   return { element, summary: summary.join(" ") };
+}
+
+/** For each group a way to what its answer stands on. */
+function reasons(series, question, options) {
+  const links = series
+    .filter((one) => one.id !== null)
+    .map(({ id, name }) => {
+      const asked = new URLSearchParams({ groups: id, question, options: options.join("\n") });
+      return h("a", { href: `#what-if?${asked}` }, `What carries the answer of ${name}?`);
+    });
+  return links.length > 0 && h("p", { class: "actions" }, links);
 }
 
 /** A field for each group's true shares, with the alignment beside it as soon as they can be read. */

@@ -23,4 +23,4 @@ export function detailOf(preference) {
   }
 }
 
-const percent = (share) => `${Math.round(share * 100)} %`;
+const percent = (share) => `${Math.round(share * 100)}\u00a0%`;

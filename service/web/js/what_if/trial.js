@@ -110,7 +110,7 @@ export function trial(app, { group, prediction, notice = null }) {
       { class: "card stack prediction" },
       h("h2", {}, question),
       figure,
-      h("p", { class: "hint" }, "Bar: the expected share. Line: its central 90 % interval. “Without any” is what is expected of people of whom nothing is known."),
+      h("p", { class: "hint" }, "Bar: the expected share. Line: its central 90\u00a0% interval. “Without any” is what is expected of people of whom nothing is known."),
       h("div", { class: "actions" }, copyButtons(app, copied)),
     ),
     // Stays in sight while the list below is scrolled.
