@@ -69,6 +69,21 @@ def overhead(result: Result) -> Iterator[tuple[str, str]]:
         yield what, f"{ratio['value']:.2f} times ({ratio['low']:.2f} to {ratio['high']:.2f})"
 
 
+def predict(result: Result) -> Iterator[tuple[str, str]]:
+    """Requests in a second of one process, and texts."""
+    servers = {"service": "", "cached": ", answered from the result cache"}
+    for row in result["warm"]:
+        if row["server"] in servers:
+            what = f"`/predict` of known texts, {STORES[row['store']]}{servers[row['server']]}"
+            yield (
+                what,
+                f"{row['requests_s']:,.0f} requests/s, {row['cpu_ms']:.2g} ms of a core each",
+            )
+    most = result["cold"][-1]
+    what = f"embedding new texts, {most['questions_in_request']} questions in a request"
+    yield what, f"{most['service_texts_s']:,.0f} texts/s"
+
+
 def importing(result: Result) -> Iterator[tuple[str, str]]:
     """What groups take in the store, and an import."""
     each = result["settings"]["preferences"]
@@ -81,7 +96,7 @@ def importing(result: Result) -> Iterator[tuple[str, str]]:
     yield "memory of the service with the bundled LLM, at most while it imports", f"{peak:.0f} MB"
 
 
-ROWS = {"scoring": scoring, "overhead": overhead, "importing": importing}
+ROWS = {"scoring": scoring, "overhead": overhead, "predict": predict, "importing": importing}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,10 @@ def test_links_for_people_and_files_of_the_site_are_no_faults(tmp_path: Path) ->
 
 def test_no_site_is_a_fault(tmp_path: Path) -> None:
     assert list(check_site.faults(tmp_path)) == [f"{tmp_path}: no page"]
+
+
+def test_pictures_in_html_exist() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for address in re.findall(r'\bsrc(?:set)?="([^"]+)"', text):
+            assert (page.parent / address).is_file(), (page.name, address)
