@@ -24,7 +24,7 @@ combination that cannot work. This page is written by `python scripts/document_s
 CLIENT_HEAD = """
 ## Of a client
 
-Read by `gpo groups`, `predict`, `score`, `generate` and by the Python client
+Read by `gpo groups`, `predict`, `score`, `generate`, `report` and by the Python client
 ([client.md](client.md)); `gpo serve` takes no notice of them.
 
 | variable | default | what it is |

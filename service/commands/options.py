@@ -221,7 +221,6 @@ def _add_report(
         "--folds",
         metavar="N",
         type=int,
-        default=100,
-        help="a group of more preferences than this is cut into N parts, and each part predicted "
-        "from the others (100)",
+        help="cut the preferences into N parts and predict each from the others (each on its own; "
+        "20 parts of more than 100)",
     )

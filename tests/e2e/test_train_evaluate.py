@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,12 @@ def test_evaluation_prints_every_regime_with_its_baselines(
     page = (out.parent / "report" / "index.html").read_text(encoding="utf-8")
     assert load_card(out).weights_sha256 in page
     assert json.loads((out.parent / "report" / "report.json").read_text()) == report
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(?:src|href|srcset)=["'](?!data:|#)""", page), "it loads nothing"
+    pictures = list((out.parent / "report").glob("*.png"))
+    assert pictures
+    assert all(f"base64,{b64encode(p.read_bytes()).decode()}" in page for p in pictures)
+    assert not list((out.parent / "report").glob("*.part"))
 
 
 def statements(folder: Path) -> Path:

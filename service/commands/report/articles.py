@@ -25,7 +25,7 @@ def items(report: Report) -> str:
     for kind, heading in _HEADINGS.items():
         own = [(n, row) for n, row in enumerate(report.rows) if row.item.kind is kind]
         if own:
-            blocks.append(f"<section>\n<h2>{heading}</h2>\n")
+            blocks.append(f"<section>\n<h3>{heading}</h3>\n")
             blocks += [_article(report, n, row) for n, row in own]
             blocks.append("</section>\n")
     return "".join(blocks)
@@ -50,7 +50,7 @@ def _article(report: Report, number: int, row: Row) -> str:
             f"<div>{tracks}</div></div>\n"
         )
     return (
-        f'<article id="item-{number}"{several}>\n<h3 dir="auto">{escape(row.item.prompt)}</h3>\n'
+        f'<article id="item-{number}"{several}>\n<h4 dir="auto">{escape(row.item.prompt)}</h4>\n'
         f'<p class="small">{"<br>".join(told)}</p>\n{"".join(options)}</article>\n'
     )
 

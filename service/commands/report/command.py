@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Ask, write and tell; the status."""
 
     def work(client: GPOClient, console: Console) -> None:
-        if options.folds < 1:
+        if options.folds is not None and options.folds < 1:
             raise InputError("--folds must be 1 or more")
         names = [options.group, *([] if options.compare is None else [options.compare])]
         if len(set(names)) < len(names):

@@ -23,7 +23,6 @@ from service.commands.report.questions import Answered
 from service.commands.report.rounds import Caps, Round, ask, rounds
 from service.remote.operations import document
 
-FOLDS = 100
 _PRIOR = -1
 """In the place of a group: what is predicted without any preference."""
 
@@ -46,7 +45,7 @@ class Report:
     caps: Caps
     url: str
     made: datetime
-    folds: int
+    folds: int | None
     file: str | None
     """Where the questions come from; None: from the groups' own preferences."""
 
@@ -62,7 +61,7 @@ def gather(
     names: Sequence[str],
     asked: Sequence[Answered] | None,
     *,
-    folds: int,
+    folds: int | None,
     file: str | None,
 ) -> Report:
     """Ask the service for all of it. Raises GPOError."""

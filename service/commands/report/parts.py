@@ -9,6 +9,7 @@ from service.commands.report.charts import SERIES, chip, scatter
 from service.commands.report.figures import Figures, Mean, distance, figures, miss, values
 from service.commands.report.gathering import Report, Subject
 from service.commands.report.items import Item, Kind, Row, Side
+from service.commands.report.rounds import FOLDS, SINGLE
 from service.commands.report.wording import MOST_LISTED, READING, decimal, percent, verdict
 
 _KINDS = {
@@ -79,7 +80,7 @@ def glance(report: Report) -> str:
     if not shown:
         return ""
     words = "".join(f"<p>{escape(w)}</p>\n" for w in _verdicts(report, found))
-    return "<h2>At a glance</h2>\n" + words + _table(["", *_names(report)], shown)
+    return "<h2>At a glance</h2>\n" + words + _table(["figure", *_names(report)], shown)
 
 
 def context(report: Report) -> str:
@@ -98,7 +99,7 @@ def context(report: Report) -> str:
     listed = ""
     if report.file is not None:
         listed = "".join(_listed(subject) for subject in report.subjects)
-    return "<h2>Context</h2>\n" + _table(["", *_names(report)], rows) + listed
+    return "<h2>Context</h2>\n" + _table(["preferences", *_names(report)], rows) + listed
 
 
 def calibration(report: Report) -> str:
@@ -162,9 +163,15 @@ def provenance(report: Report) -> str:
     facts.append(("bank", about.bank or "not told"))
     facts += [(f"group {s.group.id}", f"version {s.group.version}") for s in report.subjects]
     facts.append(("questions", report.file or "the preferences of the groups"))
-    facts.append(("parts that were left out", f"at most {report.folds}"))
+    facts.append(("left out", _left_out(report.folds)))
     rows = [[escape(k), f"<code>{escape(v)}</code>"] for k, v in facts]
     return "<h2>How it was made</h2>\n" + _table(["what", "value"], rows, kind="facts")
+
+
+def _left_out(folds: int | None) -> str:
+    if folds is None:
+        return f"one preference at a time; of more than {SINGLE}, one part of {FOLDS}"
+    return f"one part of {folds} at a time, of one preference at least"
 
 
 def _ranked(heading: str, lines: Sequence[tuple[int, Row, str]]) -> str:

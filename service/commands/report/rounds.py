@@ -19,6 +19,10 @@ from service.commands.report.waiting import Waiting
 _AT_ONCE = 4
 _MOST_AT_ONCE = 256
 """Questions or responses of a request, where the service does not say."""
+_LARGE = 256
+"""A context of more takes the service seconds: one at a time, so that none times out."""
+SINGLE, FOLDS = 100, 20
+"""How many items are left out one by one; of more, the number of parts."""
 _PART = 64
 """Items of a round, so that the bar moves."""
 
@@ -43,19 +47,20 @@ class Round:
 
 
 def rounds(
-    group: int, preferences: Sequence[Preference], items: Sequence[Item], *, folds: int
+    group: int, preferences: Sequence[Preference], items: Sequence[Item], *, folds: int | None
 ) -> Iterator[Round]:
     """What predicts every item from those of the preferences that do not tell it.
 
     Items that no preference tells are predicted from all of them; the others are cut into `folds`
-    parts at most, of one item each where there are as many.
+    parts at most, by default of one item each up to SINGLE items, and of more into FOLDS.
     """
     tells = [known(preference).item.told_by for preference in preferences]
     all_told = frozenset().union(*tells)
     told = [place for place, item in enumerate(items) if item.told_by & all_told]
     free = [place for place in range(len(items)) if not items[place].told_by & all_told]
-    for fold in range(min(folds, len(told))):
-        asked = told[fold::folds]
+    parts = folds or (len(told) if len(told) <= SINGLE else FOLDS)
+    for fold in range(min(parts, len(told))):
+        asked = told[fold::parts]
         left_out = frozenset().union(*(items[place].told_by for place in asked))
         rest = [p for p, own in zip(preferences, tells, strict=True) if not own & left_out]
         yield Round(rest, {(group, place): items[place] for place in asked})
@@ -70,7 +75,8 @@ def ask(
     """Every item's prediction under its name. Raises GPOError."""
     told: dict[tuple[int, int], Told] = {}
     with Waiting(title, total=sum(len(r.items) for r in rounds)) as waiting:
-        pool = ThreadPoolExecutor(_AT_ONCE)
+        large = any(len(r.context) > _LARGE for r in rounds)
+        pool = ThreadPoolExecutor(1 if large else _AT_ONCE)
         try:
             for done in as_completed([pool.submit(_asked, client, r, caps) for r in rounds]):
                 found = done.result()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from service.commands.report.figures import NOMINAL, Figures
 
 MOST_LISTED = 5
+FEW = 20
+"""Shares of which too many or too few inside their intervals say nothing yet."""
 NBSP = "\N{NO-BREAK SPACE}"
 READING = {
     "predicted share": "The share of the group that would pick an option or approve of a text, as "
@@ -69,6 +71,8 @@ def verdict(found: Figures) -> str:
 
 def _judged(share: float, n: int) -> str:
     """Two standard errors of a share of n; options of a question move together, so it is rough."""
+    if n < FEW:
+        return "."
     rough = 2 * (NOMINAL * (1 - NOMINAL) / n) ** 0.5
     if share < NOMINAL - rough:
         return ": they are narrower than they should be for this group."

@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from models.page import STYLE as OTHER
 from service.client import Group, Version
 from service.commands.report.gathering import Report, Subject
 from service.commands.report.items import Item, Kind, Row, Side, Told, known
 from service.commands.report.json_form import to_json
-from service.commands.report.page import to_html
+from service.commands.report.page import STYLE, to_html
 from service.commands.report.plots import to_png
 from service.commands.report.rounds import Caps
 from service.commands.report.wording import NBSP
@@ -96,7 +97,7 @@ def report(number: int = 1, *, bank: str = "released", file: str | None = None) 
         caps=Caps(preferences=2_000),
         url="http://127.0.0.1:8000",
         made=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        folds=100,
+        folds=None,
         file=file,
     )
 
@@ -162,3 +163,17 @@ def test_the_pictures_are_the_same_each_time(number: int) -> None:
     assert all(png.startswith(b"\x89PNG") for png in pictures.values())
     assert to_png(report(number)) == pictures
     assert to_png(replace(report(), rows=())) == {}
+
+
+def test_the_two_reports_have_the_same_colours() -> None:
+    """The page of an evaluation is another module's, which this one may not import."""
+    own, other = (
+        {
+            block: dict(re.findall(r"--(\w+): (#\w+)", block))
+            for block in re.findall(r":root {[^}]*}", css)
+        }
+        for css in (STYLE.read_text(encoding="utf-8"), OTHER.read_text(encoding="utf-8"))
+    )
+    assert len(own) == len(other) == 3, "light, dark and print"
+    for mine, theirs in zip(own.values(), other.values(), strict=True):
+        assert theirs.items() <= mine.items()

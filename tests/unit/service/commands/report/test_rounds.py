@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.commands.report.items import Item, Kind, in_order_of, known
-from service.commands.report.rounds import Round, rounds
+from service.commands.report.rounds import FOLDS, SINGLE, Round, rounds
 
 PARKS = {"question": "Parks or roads?", "options": ["Parks", "Roads"], "distribution": [0.7, 0.3]}
 AGAIN = {"question": "parks or  roads", "options": ["Roads", "Parks", "Both"], "counts": [2, 3, 5]}
@@ -56,6 +56,14 @@ def test_a_new_question_is_asked_of_the_whole_context() -> None:
     assert len({n for r in found for n in r.items}) == 151
     assert next(rounds(0, [], new[:1], folds=9)).context == []
     assert list(rounds(0, [PARKS], [], folds=9)) == []
+
+
+def test_each_is_on_its_own_until_there_are_many() -> None:
+    for number, expected in ((SINGLE, SINGLE), (SINGLE + 1, FOLDS)):
+        many = [{**PARKS, "question": f"Parks or roads in {year}?"} for year in range(number)]
+        found = list(rounds(0, many, [known(p).item for p in many], folds=None))
+        assert len(found) == expected
+        assert sum(len(r.items) for r in found) == number
 
 
 def test_a_key_knows_no_order_and_no_case_but_every_sign_of_an_option() -> None:

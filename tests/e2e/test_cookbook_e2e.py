@@ -148,6 +148,10 @@ def test_what_the_page_on_reports_shows_is_what_is_printed(service: str, tmp_pat
     )
     assert result.returncode == 0, result.stderr
     assert [shape(s, drawn=False) for s in shown] == [shape(result.stdout, drawn=False)]
+    figures = [
+        [float(n) for n in re.findall(r"\d+(?:\.\d+)?", t)] for t in (shown[0], result.stdout)
+    ]
+    assert figures[0] == pytest.approx(figures[1], abs=0.02, rel=0.05)
 
 
 def test_own_data_is_trained_served_and_asked(tmp_path: Path) -> None:
