@@ -14,8 +14,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python3.14; 
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 VLLM := $(VENV)/.installed-vllm
+DOCS := $(VENV)/.installed-docs
 
-.PHONY: help install demo serve test test-vllm check lint bench clean distclean
+.PHONY: help install demo serve test test-browser test-vllm screenshots check lint docs docs-serve \
+	bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,14 +40,39 @@ demo: $(RUNTIME) ## start the service, register two groups, compare what they wo
 serve: $(RUNTIME) ## start the service on http://127.0.0.1:8000 (settings from GPO_* variables)
 	@$(BIN)/python -m service serve
 
+# TESTS names others, in the words of pytest's -m.
+TESTS ?= not vllm
+
 test: $(DEV) ## run the whole suite but for the tests on real vLLM
-	$(BIN)/python -m pytest -m "not vllm"
+	$(BIN)/python -m pytest -m "$(TESTS)"
+
+# `make test` runs these as well, and skips them where there is no Chromium.
+test-browser: $(DEV) ## run the tests of the page in Chromium (Debian: apt-get install chromium); a skip is a failure
+	$(BIN)/python -m pytest -m browser --no-skips
+
+screenshots: $(DEV) ## take the pictures of the page for docs/images (needs Chromium)
+	$(BIN)/python scripts/document_screenshots.py
 
 lint: $(DEV) ## format, ruff, mypy --strict, import contracts
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+# What the documentation is built with.
+$(DOCS): pyproject.toml constraints.txt
+	@"$(or $(PYTHON),python3)" scripts/environment.py '.[docs]'
+	@touch $@
+
+# The theme's notice about MkDocs 2 is no fault of a page; pyproject.toml keeps MkDocs below it.
+docs docs-serve: export NO_MKDOCS_2_WARNING = true
+
+docs: $(DOCS) ## build the documentation into ./site; every warning is an error
+	@$(BIN)/python -m mkdocs build --strict --clean
+	@$(BIN)/python scripts/check_site.py site
+
+docs-serve: $(DOCS) ## show the documentation on http://127.0.0.1:8010 and follow its changes
+	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8010
 
 # vLLM's CPU build. pip brings torchvision, torchaudio and torchcodec with it, whose usual builds need
 # CUDA's PyTorch and break the import of transformers beside the CPU one; text models need none of them.
@@ -64,12 +91,13 @@ test-vllm: $(VLLM) ## add vLLM's CPU build and run the tests on it; a skip is a 
 
 check: lint test ## what a commit must pass: lint and test
 
-bench: $(DEV) ## run every benchmark: JSON to benchmarks/results/, tables to docs/benchmarks.md
+bench: $(DEV) ## run every benchmark: JSON to benchmarks/results/, tables to docs/benchmarks.md and sizing.md
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 	@$(BIN)/python scripts/document_benchmarks.py
+	@$(BIN)/python scripts/document_sizing.py
 
 clean: ## remove caches and build output
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find service models tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## also remove the environment

@@ -26,6 +26,7 @@ QUESTIONS = {
     "overhead": "What does `/generate` cost over the same candidates from a bare vLLM server?",
     "scoring": "What does caching a context save, and how does the cost of scoring grow?",
     "predict": "What does `/predict` cost over the bare embedder, and over an empty route?",
+    "explain": "What does an explanation take, and what do others wait meanwhile?",
     "growth": "What do many registered groups cost?",
     "soak": "Does the service stay whole at twice its capacity, with clients that leave?",
     "own_groups": "What is it worth to register groups of one's own?",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from service.client_settings import ClientSettings
 from service.settings import RELEASED, Settings
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+PAGE_NAME = re.compile(r"docs/([a-z-]+\.md)")
 HEAD = """# Settings
 
 Each is an environment variable. An unknown `GPO_` name is refused at start, and so is a
@@ -48,6 +50,7 @@ def row(settings: type[BaseModel], name: str) -> str:
         default = Path("models/released") / default.relative_to(RELEASED)
     shown = "" if default is None else f"`{default}`"
     description = " ".join((field.description or "").split()).replace("|", "\\|")
+    description = PAGE_NAME.sub(r"[\1](\1)", description)
     return f"| `GPO_{name.upper()}` | {shown} | {description} |\n"
 
 

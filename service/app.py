@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from service.api import errors
@@ -31,6 +30,7 @@ from service.api.routes import (
 )
 from service.api.shield import Shield
 from service.api.telemetry.telemetry import Telemetry
+from service.api.web import PREFIX, add_page
 from service.core.domain import DEFAULT_TENANT
 from service.settings import Settings
 from service.wiring import Parts, build_use_cases, limits_of, open_parts
@@ -78,7 +78,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         app.include_router(router, prefix="/v1", include_in_schema=False)
     app.include_router(openai.router, prefix="/v1")
     app.include_router(rerank.router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
+    add_page(app)
     add_docs_page(app)
     app.state.drain = drain
     app.state.open_tenant = None if settings.keys else DEFAULT_TENANT
@@ -88,14 +88,10 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         app.add_middleware(Quotas)
     app.add_middleware(Edge, max_body_bytes=int(settings.max_body_mb * _MB))
     if settings.keys:
-        app.add_middleware(Guard, keys=settings.keys)
+        app.add_middleware(Guard, keys=settings.keys, open_prefixes=(PREFIX,))
     app.add_middleware(Shield, max_head_bytes=int(settings.max_head_kb * _KB))
     app.state.telemetry = Telemetry()  # until the lifespan brings that of the parts
     app.add_middleware(Observe)
     errors.install(app)
     describe(app, limits_of(settings), needs_key=bool(settings.keys))
     return app
-
-
-async def _to_docs() -> RedirectResponse:
-    return RedirectResponse("docs")

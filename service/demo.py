@@ -25,7 +25,9 @@ from rich.markup import escape
 
 from service.demo_view import Answer, Outcome, show
 
-GROUPS = Path(__file__).resolve().parent.parent / "examples" / "groups"
+GROUPS = Path(__file__).resolve().parent / "web" / "example-groups"
+"""The page at `/` offers the same two."""
+
 SERVE = (sys.executable, "-m", "service", "serve", "--port", "0")
 
 QUESTION = (
@@ -105,10 +107,7 @@ def read_group(path: Path) -> dict[str, Any]:
     try:
         group: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise DemoError(
-            f"{path} cannot be read. The example groups are in a checkout of the project; from "
-            "elsewhere name their folder: gpo demo --groups DIR"
-        ) from exc
+        raise DemoError(f"{path} cannot be read: {exc.strerror}") from exc
     return group
 
 

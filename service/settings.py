@@ -157,6 +157,18 @@ class Settings(BaseSettings):
         "responses together. The module takes no more than the default.",
     )
     max_questions: int = Field(256, ge=1, le=10_000, description="Most questions in one /predict.")
+    max_explained: int = Field(
+        256,
+        ge=1,
+        description="Most preferences that one /predict explains: those of all its groups, each "
+        "counted for each question.",
+    )
+    max_explained_tokens: int = Field(
+        600,
+        ge=1,
+        description="Most (prompt, response) pairs of a group that is explained. The time grows "
+        "faster than their square; GPO_REQUEST_TIMEOUT_S ends what takes too long.",
+    )
     max_responses: int = Field(1_000, ge=1, description="Most responses in one /score.")
     max_groups: int = Field(64, ge=1, description="Most group_ids in one request.")
     max_n: int = Field(64, ge=1, description="Most candidates in one /generate.")

@@ -128,6 +128,8 @@ def limits_of(settings: Settings) -> Limits:
         preferences=settings.max_preferences,
         context_tokens=settings.max_context_tokens,
         questions=settings.max_questions,
+        explained=settings.max_explained,
+        explained_tokens=settings.max_explained_tokens,
         responses=settings.max_responses,
         groups=settings.max_groups,
         n=settings.max_n,

@@ -78,6 +78,7 @@ class FakeScorer:
     """Likeness to the context: a response near well-liked vectors is liked."""
 
     contexts: list[Context] = field(default_factory=list)
+    once: int = 0
     fault: Exception | None = None
     nan: bool = False
 
@@ -106,6 +107,19 @@ class FakeScorer:
     ) -> list[list[Prediction]]:
         await self._begin(contexts)
         return [[self._prediction(c, q) for q in questions] for c in contexts]
+
+    async def predict_once(
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
+    ) -> list[list[Prediction]]:
+        self.once += len(contexts)
+        rows = []
+        for context in contexts:
+            rows += await self.predict([context], questions, guesses=guesses)
+        return rows
 
     def _prediction(self, context: Context, question: FloatArray) -> Prediction:
         weights = np.exp(self._logits(context, question))

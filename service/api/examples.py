@@ -132,6 +132,23 @@ def _ranked(version: str) -> dict[str, Any]:
     }
 
 
+_INFLUENCES: Sequence[tuple[int, str, str, list[float], list[float]]] = (
+    (
+        0,
+        "share",
+        "How should the town spend its surplus?",
+        [0.42, 0.34, 0.24],
+        [0.06, -0.01, -0.05],
+    ),
+    (
+        1,
+        "rating",
+        "What makes a good holiday? – Two weeks in a tent.",
+        [0.47, 0.33, 0.2],
+        [0.01, 0.0, -0.01],
+    ),
+)
+
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "create_group": {"201": _GROUP},
     "list_groups": {
@@ -182,6 +199,18 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
                     "std": [0.11, 0.1, 0.08],
                     "interval": [[0.3, 0.66], [0.18, 0.5], [0.08, 0.34]],
                     "top": "Yes",
+                    "prior": [0.41, 0.34, 0.25],
+                    "explanation": [
+                        {
+                            "index": index,
+                            "kind": kind,
+                            "preference": preference,
+                            "distribution_without": without,
+                            "influence": influence,
+                            "strength": influence[0],
+                        }
+                        for index, kind, preference, without, influence in _INFLUENCES
+                    ],
                 }
             ],
             "usage": {"context_tokens": 3, "embedded_texts": 3},
@@ -287,6 +316,16 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
             "scorer": _MODULE,
             "embedder": "minilm@e8f1c6a0b2d4",
             "bank": "released",
+            "limits": {
+                "options": 64,
+                "preferences": 2000,
+                "context_tokens": 8192,
+                "questions": 256,
+                "responses": 1000,
+                "groups": 64,
+                "n": 64,
+                "max_tokens": 4096,
+            },
         }
     },
 }

@@ -160,6 +160,12 @@ def _add_predict(
     parser.add_argument(
         "-o", "--option", action="append", metavar="TEXT", help="again for each option"
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        default=None,
+        help="also show what each preference of the group did to the answer",
+    )
 
 
 def _add_score(

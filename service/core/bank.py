@@ -149,6 +149,17 @@ class BankedScorer:
         async with self._groups.fresh(contexts[0].tenant):
             return await self._scorer.predict(contexts, questions, guesses=guesses)
 
+    async def predict_once(
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
+    ) -> list[list[Prediction]]:
+        """The same for contexts that nobody will ask again."""
+        async with self._groups.fresh(contexts[0].tenant):
+            return await self._scorer.predict_once(contexts, questions, guesses=guesses)
+
     async def known(
         self, contexts: Sequence[Context], questions: Sequence[FloatArray]
     ) -> list[bool]:

@@ -7,8 +7,6 @@ digest of the content, so that the answer cannot tell them apart.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from service.core.byte_lru import ByteLRU
+from service.core.context_digest import ContextDigest
 from service.core.domain import (
     Context,
     ContextItem,
@@ -221,8 +220,9 @@ class Contexts:
         vectors: FloatArray,
     ) -> Context:
         def build() -> Context:
-            digest = _digest(tenant, self._embedder.identity.digest, preferences)
-            return Context(digest, _items(preferences, vectors), tenant, group_id)
+            digest = ContextDigest(tenant, self._embedder.identity.digest, preferences)
+            items = _items(preferences, vectors)
+            return Context(digest.whole(), items, tenant, group_id)
 
         if len(preferences) <= _FEW:
             return build()
@@ -253,13 +253,3 @@ def _items(preferences: Sequence[Preference], vectors: FloatArray) -> tuple[Cont
         items.append(ContextItem(preference.kind, vectors[start:stop], values, preference.weight))
         start = stop
     return tuple(items)
-
-
-def _digest(tenant: str, embedder_digest: str, preferences: Sequence[Preference]) -> str:
-    """The same for the same preferences in any order, and their options in any order."""
-    content = sorted(
-        json.dumps([p.kind, p.prompt, sorted(zip(p.responses, p.values, strict=True)), p.weight])
-        for p in preferences
-    )
-    text = json.dumps([tenant, embedder_digest, content], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -13,6 +13,8 @@ class Limits:
     preferences: int = 2_000
     context_tokens: int = 8_192
     questions: int = 256
+    explained: int = 256
+    explained_tokens: int = 600
     responses: int = 1_000
     groups: int = 64
     n: int = 64

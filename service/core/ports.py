@@ -342,6 +342,19 @@ class Scorer(Protocol):
         what is expected of questions that no bank knows.
         """
 
+    async def predict_once(
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
+    ) -> list[list[Prediction]]:
+        """The answers of `predict`, for contexts that nobody will ask again.
+
+        Nothing of them is kept. They are worked on in small parts, so that the other requests
+        have their turn between them. Raises ScorerFailed, Overloaded, InputTooLarge.
+        """
+
     async def known(
         self, contexts: Sequence[Context], questions: Sequence[FloatArray]
     ) -> list[bool]:

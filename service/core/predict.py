@@ -5,15 +5,13 @@ One request: groups and their contexts, the options' vectors, the module, shares
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from service.core.contexts import Contexts, GroupContext, Target, embed_finite
-from service.core.domain import FloatArray, Prediction, Question
-from service.core.errors import ScorerFailed
+from service.core.ask import Ask
+from service.core.contexts import Contexts, GroupContext, Target
+from service.core.domain import Question
+from service.core.explain import Explain, Explanation
 from service.core.faults import Faults
 from service.core.guesses import Guesses
 from service.core.limits import Limits
@@ -30,6 +28,7 @@ class PredictedQuestion:
     group: GroupContext
     question: Question
     shares: tuple[OptionShare, ...]
+    explanation: Explanation | None = None
 
     @property
     def top(self) -> str:
@@ -68,15 +67,24 @@ class Predict:
         """
         self._contexts = contexts
         self._embedder = embedder
-        self._scorer = scorer
         self._limits = limits
-        self._guesses = guesses
         self._results = results
+        self._ask = Ask(embedder, scorer, guesses=guesses)
+        self._explain = Explain(self._ask, limits)
 
     async def run(
-        self, tenant: str, target: Target, questions: Sequence[Question], *, at: Sequence[str]
+        self,
+        tenant: str,
+        target: Target,
+        questions: Sequence[Question],
+        *,
+        at: Sequence[str],
+        explain: bool = False,
     ) -> Predictions:
-        """Predict every question for every group; `at` holds a pointer for each question."""
+        """Predict every question for every group; `at` holds a pointer for each question.
+
+        `explain`: also say what each preference did to each answer.
+        """
         watch = Stopwatch.current()
         # 1. Refuse what cannot be answered before anything is computed.
         self._check(questions, at)
@@ -85,17 +93,23 @@ class Predict:
         # 2. The groups and their contexts.
         with watch.stage("context"):
             groups = await self._contexts.load(tenant, target)
+        if explain:
+            self._explain.check(groups, questions)
         # 3. What was answered before, or the module's answer.
         if self._results is None:
-            rows = await self._ask(groups, questions, at)
+            rows = await self._answers(groups, questions, at)
         else:
             rows = await self._recall(self._results, tenant, groups, questions, at)
+        # 4. The same without each preference.
+        why: Sequence[Sequence[Explanation | None]] = [[None] * len(questions)] * len(groups)
+        if explain:
+            why = await self._explain.run(tenant, groups, questions, rows, at=at)
         return Predictions(
-            model=self._scorer.model,
+            model=self._ask.model,
             predictions=tuple(
-                PredictedQuestion(group, question, shares)
-                for group, row in zip(groups, rows, strict=True)
-                for question, shares in zip(questions, row, strict=True)
+                PredictedQuestion(group, question, shares, explanation)
+                for group, row, reasons in zip(groups, rows, why, strict=True)
+                for question, shares, explanation in zip(questions, row, reasons, strict=True)
             ),
             context_tokens=sum(len(i.values) for g in groups for i in g.context.items),
             embedded_texts=sum(len(q.options) for q in questions),
@@ -117,7 +131,7 @@ class Predict:
         if new:
             asked, places = [questions[i] for i in new], [at[i] for i in new]
             await self._check_fit(asked, places)
-            answers = await self._ask(groups, asked, places)
+            answers = await self._answers(groups, asked, places)
             # An answer that was made while groups changed may be that of either state.
             keep = state == await results.state(tenant)
             for group, row, answered in zip(groups, rows, answers, strict=True):
@@ -127,21 +141,12 @@ class Predict:
                         results.put(state, group.context, questions[i], shares)
         return [[shares for shares in row if shares is not None] for row in rows]
 
-    async def _ask(
+    async def _answers(
         self, groups: Sequence[GroupContext], questions: Sequence[Question], at: Sequence[str]
     ) -> list[list[Shares]]:
         """The module's answers: (group, question)."""
-        watch = Stopwatch.current()
-        with watch.stage("embed"):
-            vectors = await self._vectors(questions)
-        contexts, guesses = [g.context for g in groups], None
-        if self._guesses is not None:
-            with watch.stage("prior"):
-                contexts = await self._guesses.of_contexts(groups)
-                guesses = await self._guesses.of_questions(contexts, questions, vectors, at=at)
-        with watch.stage("score"):
-            results = await self._scorer.predict(contexts, vectors, guesses=guesses)
-            return [[_shares(result) for result in row] for row in results]
+        vectors = await self._ask.vectors(questions)
+        return await self._ask.shares(groups, questions, vectors, at=at)
 
     def _check(self, questions: Sequence[Question], at: Sequence[str]) -> None:
         faults = Faults()
@@ -155,28 +160,3 @@ class Predict:
     async def _check_fit(self, questions: Sequence[Question], at: Sequence[str]) -> None:
         placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
         await check_fits([p for pairs in placed for p in pairs], self._embedder, self._limits)
-
-    async def _vectors(self, questions: Sequence[Question]) -> list[FloatArray]:
-        """Vectors of the options, one (k, D) for each question."""
-        pairs = [(q.question, option) for q in questions for option in q.options]
-        vectors = await embed_finite(self._embedder, pairs)
-        return np.split(vectors, np.cumsum([len(q.options) for q in questions])[:-1])
-
-
-def _shares(prediction: Prediction) -> Shares:
-    """Shares in double precision, so that they sum to 1 beyond what float32 can hold."""
-    shares, std, low, high = (
-        values.tolist()
-        for values in (prediction.distribution, prediction.std, prediction.low, prediction.high)
-    )
-    total = sum(shares)
-    if not all(map(math.isfinite, (*shares, *std, *low, *high))) or total <= 0:
-        raise ScorerFailed("The module gave a share that is not finite.")
-    return tuple(
-        OptionShare(share, s, min(max(lo, 0.0), share), max(min(hi, 1.0), share))
-        for share, s, lo, hi in zip((_unit(p / total) for p in shares), std, low, high, strict=True)
-    )
-
-
-def _unit(value: float) -> float:
-    return min(max(value, 0.0), 1.0)

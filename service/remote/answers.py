@@ -117,8 +117,27 @@ class ComputeUsage(Answer):
     embedded_texts: int
 
 
+class Influence(Answer):
+    """What the preference at `index` did to an answer; lists are in the order of the options.
+
+    `influence` is `distribution` minus `distribution_without` and sums to 0; `strength` is their
+    total variation distance, in [0, 1].
+    """
+
+    index: int
+    kind: str
+    preference: str
+    distribution_without: list[float]
+    influence: list[float]
+    strength: float
+
+
 class Prediction(Answer):
-    """A group's answer to a question; every list is in the order of the options."""
+    """A group's answer to a question; every list is in the order of the options.
+
+    With `explain`, `prior` is the answer of a group without preferences, and `explanation` has
+    every preference of this one, the strongest first.
+    """
 
     group_id: str | None
     group_version: int | None
@@ -129,6 +148,8 @@ class Prediction(Answer):
     std: list[float]
     interval: list[tuple[float, float]]
     top: str
+    prior: list[float] | None = None
+    explanation: list[Influence] | None = None
 
 
 class Predictions(Answer):
@@ -301,12 +322,28 @@ class Readiness(Answer):
         return self.status == "ready"
 
 
+class Limits(Answer):
+    """The caps that the service is set to; more is refused."""
+
+    options: int
+    preferences: int
+    context_tokens: int
+    questions: int
+    explained: int
+    explained_tokens: int
+    responses: int
+    groups: int
+    n: int
+    max_tokens: int
+
+
 class Version(Answer):
-    """What runs there."""
+    """What runs there; a service that is older than `limits` tells none."""
 
     version: str
     generator: str
     scorer: str
     embedder: str
+    limits: Limits | None = None
     bank: str | None = None
     """Whose answers predictions start from (`GPO_BANK`); None: the service is too old to say."""

@@ -22,10 +22,12 @@ def predict(
     group_id: str | None = None,
     group_ids: Sequence[str] | None = None,
     preferences: Sequence[Preference] | None = None,
+    explain: bool | None = None,
 ) -> Call[Predictions]:
     """How a group, or each of several, answers a question or each of several.
 
     Exactly one of `group_id`, `group_ids`, `preferences`; `question` and `options`, or `questions`.
+    `explain`: each prediction also says what every preference did to it; that takes longer.
     """
     return predict_body(
         present(
@@ -35,6 +37,7 @@ def predict(
             question=question,
             options=options,
             questions=questions,
+            explain=explain,
         )
     )
 

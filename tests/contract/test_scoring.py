@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,6 +180,39 @@ async def test_an_answer_does_not_depend_on_its_company(parts: Parts) -> None:
         close(alone, rows[0][0])
     for rows in rest[5:]:
         close(crowd[0][1], rows[0][0])
+
+
+async def test_contexts_that_are_asked_once_are_answered_alike(parts: Parts) -> None:
+    embedder, scorer = parts
+    whole = await context_of(embedder)
+    lesser = [
+        Context(f"lesser-{i}", whole.items[:i] + whole.items[i + 1 :])
+        for i in range(len(whole.items))
+    ]
+    questions = [
+        await vectors_of(embedder, QUESTION, OPTIONS),
+        await vectors_of(embedder, *OTHER),
+    ]
+    contexts = [whole, *lesser * 6, EMPTY]
+    once = await scorer.predict_once(contexts, questions)
+    kept = await scorer.predict(contexts, questions)
+    assert [len(row) for row in once] == [2] * len(contexts)
+    for row, again in zip(once, kept, strict=True):
+        for one, two in zip(row, again, strict=True):
+            close(one, two)
+
+
+async def test_nothing_is_kept_of_contexts_that_are_asked_once(
+    real: tuple[CachingEmbedder, ModuleScorer],
+) -> None:
+    embedder, scorer = real
+    context = replace(await context_of(embedder, first_share=0.21), digest="asked-once")
+    vectors = await vectors_of(embedder, QUESTION, OPTIONS)
+    before = (len(scorer.cache), scorer.cache.misses)
+    await scorer.predict_once([context], [vectors])
+    assert (len(scorer.cache), scorer.cache.misses) == before
+    await scorer.predict([context], [vectors])
+    assert len(scorer.cache) == before[0] + 1
 
 
 async def test_a_score_does_not_depend_on_the_other_responses(parts: Parts) -> None:

@@ -75,6 +75,7 @@ def use_everything(gpo: GPOClient) -> list[BaseModel]:
         *(town, made, put, more, read, page, changed),
         *(*definitions, *imported, refused),
         gpo.predict("Lakes?", ["Yes", "No"], group_id="town"),
+        gpo.predict("Lakes?", ["Yes", "No"], group_id="town", explain=True),
         gpo.predict(questions=[{"id": "q", "question": "?", "options": ["a", "b"]}], **both),
         gpo.score("A day off?", ["Swim.", "Work."], preferences=[LAKE]),
         gpo.score("A day off?", ["Swim."], **both),
@@ -146,6 +147,7 @@ def untyped(value: Any, at: str = "") -> list[str]:
         ("ReadyOut", answers.Readiness),
         ("ComponentOut", answers.Component),
         ("VersionOut", answers.Version),
+        ("LimitsOut", answers.Limits),
     ],
 )
 def test_the_types_are_those_of_the_document(

@@ -97,6 +97,26 @@ def test_questions_from_options_a_file_and_standard_input(gpo: Shell) -> None:
     assert scored.index("A swim in the lake.") < scored.index("Hard work.")
 
 
+def test_an_explanation_shows_what_each_preference_did(gpo: Shell) -> None:
+    hike = {"prompt": "Describe a good day off.", "response": "A long hike.", "score": 0.1}
+    gpo("groups", "put", "-", stdin={**TOWN, "preferences": [LAKE, hike]})
+    question = ("-q", "Would you rather swim?", "-o", "Swim", "-o", "Hike")
+    body = json.loads(gpo("predict", "-g", "town", *question, "--explain", "--json").stdout)
+    [prediction] = body["predictions"]
+    shown = gpo("predict", "-g", "town", *question, "--explain").stdout
+    places = [shown.index(entry["preference"][-10:]) for entry in prediction["explanation"]]
+    assert places == sorted(places)
+    assert "Percentage points" in shown
+    for entry in prediction["explanation"]:
+        moved = max(entry["influence"], key=abs)
+        assert f"{100 * moved:+.1f}" in shown
+    prior = [f"{share:.0%}" for share in prediction["prior"]]
+    assert f"Without any: Swim {prior[0]}, Hike {prior[1]}." in " ".join(shown.split())
+    assert "Percentage points" not in gpo("predict", "-g", "town", *question).stdout
+    alone = ("--preferences", gpo.file("none.json", []))
+    assert "has no preferences" in gpo("predict", *alone, *question, "--explain").stdout
+
+
 def test_candidates_come_then_the_choice_is_marked(gpo: Shell) -> None:
     gpo("groups", "put", "-", stdin=TOWN)
     asked = ("generate", "-g", "town", "-p", "A day off?", "-n", "3", "--seed", "4")

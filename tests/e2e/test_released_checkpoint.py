@@ -1,4 +1,4 @@
-"""The checkpoint that ships: what its card and the README say, and that it uses its context."""
+"""The checkpoint that ships: what its card and the pages say of it, and that its context counts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,15 @@ def scorer() -> GPOScorer:
     return GPOScorer.load(RELEASED)
 
 
-def test_the_table_of_the_readme_is_of_the_checkpoint_that_ships(scorer: GPOScorer) -> None:
-    readme = (ROOT / "README.md").read_text()
-    table = readme.split("<!-- evaluate:begin -->")[1].split("<!-- evaluate:end -->")[0]
+def test_the_table_of_results_is_of_the_checkpoint_that_ships(scorer: GPOScorer) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    table = page.split("<!-- evaluate:begin -->")[1].split("<!-- evaluate:end -->")[0]
     assert re.findall(r"digest ([0-9a-f]{12})", table) == [scorer.card.digest]
+
+
+def test_the_short_table_of_the_readme_is_of_it_too(scorer: GPOScorer) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert re.findall(r"digest ([0-9a-f]{12})", readme) == [scorer.card.digest]
 
 
 def test_the_card_names_data_licences_and_limits(scorer: GPOScorer) -> None:

@@ -142,7 +142,8 @@ def test_about(client: httpx.Client) -> None:
     newer = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert newer.text.endswith("# EOF\n")
     assert client.get("/docs").status_code == 200
-    assert client.get("/", follow_redirects=True).status_code == 200
+    page = client.get("/")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
 def test_models_name_themselves(client: httpx.Client) -> None:

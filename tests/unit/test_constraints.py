@@ -20,7 +20,7 @@ PINS = {canonicalize_name(name): version for name, _, version in (x.partition("=
 def requirements() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["dev"]]
+    return [*project["dependencies"], *extras["dev"], *extras["docs"]]
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -61,15 +61,19 @@ class TenantBanks:
         without = held.bank.same_as(context.group_id, context.digest)
         return f"{context.digest}:{held.state}:{','.join(map(str, sorted(without)))}"
 
-    def prior(self, context: Context) -> OwnPrior:
-        """What the tenant's other groups say to the group of this context."""
+    def prior(self, context: Context, *, keep: bool = True) -> OwnPrior:
+        """What the tenant's other groups say to the group of this context.
+
+        `keep`: for the next time that it is asked for.
+        """
         key = self.key(context)
         prior = self._priors.get(key)
         if prior is None:
             bank = self._of(context.tenant).bank
             without = bank.same_as(context.group_id, context.digest)
             prior = bank.prior_for(items_of(context), without)
-            self._priors.put(key, prior, prior.nbytes)
+            if keep:
+                self._priors.put(key, prior, prior.nbytes)
         return prior
 
     def _of(self, tenant: str) -> _TenantBank:

@@ -6,7 +6,7 @@ Owns the cache of keys and values and the conversion of types; knows no network.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from models.scorer import Asked, ContextTooLargeError, GPOScorer
 from service.adapters.scoring.banks import TenantBanks, items_of
 from service.adapters.scoring.expectations import RememberedPrior
 from service.adapters.scoring.pools import Pools
+from service.adapters.scoring.turns import chunks, cost_of, turns
 from service.adapters.scoring.worker import Worker
 from service.core.byte_lru import ByteLRU
 from service.core.domain import Context, FloatArray, Guess, Prediction, Scores
@@ -25,9 +26,8 @@ from service.core.errors import FieldError, InputTooLarge
 from service.core.tally import SIZES, Tally
 
 R = TypeVar("R")
-CHUNK_TOKENS = 4096
+_GetReady = Callable[[Mapping[str, Context]], dict[str, "_Ready"]]
 EXPECTED_BYTES = 32_000_000
-TOKENS_PER_COST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +105,39 @@ class ModuleScorer:
         """
         rows: list[list[Prediction]] = [[] for _ in contexts]
         left = list(guesses or [])
-        for chunk in _chunks(questions, len(contexts)):
+        for chunk in chunks(questions, len(contexts)):
             job = _Job(contexts, chunk, left[: len(chunk)])
             left = left[len(chunk) :]
-            results = await self._worker.run(self._predict_batch, job, cost=_cost(job))
+            cost = cost_of(contexts, chunk)
+            results = await self._worker.run(self._predict_batch, job, cost=cost)
             for row, result in zip(rows, results, strict=True):
                 row.extend(result)
+        return rows
+
+    async def predict_once(
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
+    ) -> list[list[Prediction]]:
+        """The answers of `predict` for contexts that nobody will ask again; see the port.
+
+        Raises ScorerFailed, Overloaded, InputTooLarge.
+        """
+        rows: list[list[Prediction]] = []
+        for turn in turns(contexts, questions):
+            job = _Job(turn, questions, list(guesses or []))
+            cost = cost_of(turn, questions, encoded=True)
+            found = await self._worker.run(self._predict_once_batch, job, cost=cost)
+            rows.extend(found)
         return rows
 
     async def score(self, contexts: Sequence[Context], responses: FloatArray) -> list[Scores]:
         """For each context: the approval of responses (n, D). Raises ScorerFailed, Overloaded."""
         job = _Job(contexts, [responses])
-        results = await self._worker.run(self._score_batch, job, cost=_cost(job))
+        cost = cost_of(contexts, [responses])
+        results = await self._worker.run(self._score_batch, job, cost=cost)
         return [row[0] for row in results]
 
     async def known(
@@ -151,12 +172,16 @@ class ModuleScorer:
     def _base_key(self, context: Context) -> str:
         return "" if self.banks is None else self.banks.key(context)
 
-    def _base(self, context: Context) -> RememberedPrior:
-        """What is expected for this context's group before a guess."""
+    def _base(self, context: Context, *, keep: bool = True) -> RememberedPrior:
+        """What is expected for this context's group before a guess.
+
+        Without `keep` what own groups say to it alone takes no place of what is kept.
+        """
         if self.banks is None:
             return self._remembered(context.tenant)
         key = self.banks.key(context)
-        return RememberedPrior(self.banks.prior(context), self.expected, name=key)
+        memory = self.expected if keep else ByteLRU(EXPECTED_BYTES)
+        return RememberedPrior(self.banks.prior(context, keep=keep), memory, name=key)
 
     def _remembered(self, tenant: str) -> RememberedPrior:
         """The one of a tenant: what another asked answers it no sooner."""
@@ -168,6 +193,13 @@ class ModuleScorer:
 
     def _predict_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
         """In the worker's thread: (job, context, question)."""
+        return self._predicted(jobs, self._all_ready)
+
+    def _predict_once_batch(self, jobs: list[_Job]) -> list[list[list[Prediction]]]:
+        """The same without a place in the caches."""
+        return self._predicted(jobs, self._encoded)
+
+    def _predicted(self, jobs: list[_Job], ready: _GetReady) -> list[list[list[Prediction]]]:
         pairs = [p for job in jobs for p in zip(job.targets, job.guesses, strict=False)]
 
         def run(asked: list[Asked]) -> list[list[Prediction]]:
@@ -180,7 +212,7 @@ class ModuleScorer:
                 for row in self._module.predict_each(asked)
             ]
 
-        return self._merged(jobs, run)
+        return self._merged(jobs, run, ready)
 
     def _score_batch(self, jobs: list[_Job]) -> list[list[list[Scores]]]:
         """In the worker's thread: (job, context, 1)."""
@@ -191,10 +223,10 @@ class ModuleScorer:
                 for row in self._module.score_each(asked)
             ]
 
-        return self._merged(jobs, run)
+        return self._merged(jobs, run, self._all_ready)
 
     def _merged(
-        self, jobs: list[_Job], run: Callable[[list[Asked]], list[list[R]]]
+        self, jobs: list[_Job], run: Callable[[list[Asked]], list[list[R]]], get_ready: _GetReady
     ) -> list[list[list[R]]]:
         """Run the jobs as one, each context once; results in the order of the jobs."""
         contexts: dict[str, Context] = {}
@@ -210,7 +242,7 @@ class ModuleScorer:
                 asked.extend(job.targets)
             places.append(mine)
         self.batch_targets.add(sum(len(v) for asked in targets.values() for v in asked))
-        ready = self._all_ready(contexts)
+        ready = get_ready(contexts)
         rows = run([Asked(ready[key].encoded, v, ready[key].base) for key, v in targets.items()])
         found = dict(zip(targets, rows, strict=True))
         return [[found[key][place] for key, place in mine] for mine in places]
@@ -222,39 +254,23 @@ class ModuleScorer:
     def _all_ready(self, contexts: Mapping[str, Context]) -> dict[str, _Ready]:
         """Every context encoded; those that are not kept are encoded together."""
         found = {key: self.cache.get(key) for key in contexts}
-        new = [key for key, ready in found.items() if ready is None]
-        bases = [self._base(contexts[key]) for key in new]
+        new = {key: contexts[key] for key, ready in found.items() if ready is None}
+        for key, ready in self._encoded(new, keep=True).items():
+            found[key] = ready
+            self.cache.put(key, ready, ready.nbytes)
+        return {key: ready for key, ready in found.items() if ready is not None}
+
+    def _encoded(self, contexts: Mapping[str, Context], *, keep: bool = False) -> dict[str, _Ready]:
+        """Every context encoded, and what is expected for its group kept or not."""
+        bases = [self._base(context, keep=keep) for context in contexts.values()]
         try:
             encoded = self._module.encode_contexts(
-                [items_of(contexts[key]) for key in new],
+                [items_of(context) for context in contexts.values()],
                 priors=[
-                    self._pools.over(base, [(i.vectors, i.guess) for i in contexts[key].items])
-                    for key, base in zip(new, bases, strict=True)
+                    self._pools.over(base, [(i.vectors, i.guess) for i in context.items])
+                    for base, context in zip(bases, contexts.values(), strict=True)
                 ],
             )
         except ContextTooLargeError as exc:
             raise InputTooLarge([FieldError("", str(exc))]) from exc
-        for key, one, base in zip(new, encoded, bases, strict=True):
-            found[key] = ready = _Ready(one, base)
-            self.cache.put(key, ready, ready.nbytes)
-        return {key: ready for key, ready in found.items() if ready is not None}
-
-
-def _chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[FloatArray]]:
-    """Runs of questions of at most CHUNK_TOKENS (context, option) pairs, or a single question."""
-    chunk: list[FloatArray] = []
-    tokens = 0
-    for question in questions:
-        size = len(question) * contexts
-        if chunk and tokens + size > CHUNK_TOKENS:
-            yield chunk
-            chunk, tokens = [], 0
-        chunk.append(question)
-        tokens += size
-    if chunk:
-        yield chunk
-
-
-def _cost(job: _Job) -> int:
-    tokens = len(job.contexts) * sum(len(vectors) for vectors in job.targets)
-    return 1 + tokens // TOKENS_PER_COST
+        return dict(zip(contexts, map(_Ready, encoded, bases), strict=True))

@@ -7,7 +7,13 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from service.api.deps import Draining, Known, Services
-from service.api.schemas.operations import ComponentOut, LiveOut, ReadyOut, VersionOut
+from service.api.schemas.operations import (
+    ComponentOut,
+    LimitsOut,
+    LiveOut,
+    ReadyOut,
+    VersionOut,
+)
 
 router = APIRouter(tags=["operations"])
 # Looking at the parts costs a write; strangers can make no more of them than this.
@@ -63,12 +69,13 @@ async def health(
 
 @router.get("/version", operation_id="version")
 async def version(services: Services) -> VersionOut:
-    """The version of the service and the models that it serves."""
+    """The version of the service, the models that it serves, and the caps on what is asked."""
     about = services.about()
     return VersionOut(
         version=about.version,
         generator=about.generator,
         scorer=about.scorer,
         embedder=about.embedder,
+        limits=LimitsOut.of(services.limits),
         bank=about.bank,
     )

@@ -27,6 +27,6 @@ async def predict(
     """The distribution of a group's answers over the options of a question."""
     target = body.target(services.limits)
     questions, at = body.to_questions()
-    work = services.predict.run(tenant, target, questions, at=at)
+    work = services.predict.run(tenant, target, questions, at=at, explain=body.explain)
     limit_s = services.limits.request_timeout_s
     return json_response(PredictOut.of(await in_time(request, work, seconds=limit_s)))

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.api.schemas.base import ResponseModel
+from service.core.limits import Limits
 
 
 class LiveOut(ResponseModel):
@@ -31,6 +32,37 @@ class ReadyOut(ResponseModel):
     )
 
 
+class LimitsOut(ResponseModel):
+    """The caps that this service is set to; more is answered 413."""
+
+    options: int = Field(description="Of a question.")
+    preferences: int = Field(description="Of a group.")
+    context_tokens: int = Field(description="(prompt, response) pairs of a group.")
+    questions: int = Field(description="In one /predict.")
+    explained: int = Field(description="Preferences in one /predict, each for each question.")
+    explained_tokens: int = Field(description="(prompt, response) pairs of a group explained.")
+    responses: int = Field(description="In one /score.")
+    groups: int = Field(description="`group_ids` in one request.")
+    n: int = Field(description="Candidates in one /generate.")
+    max_tokens: int = Field(description="Of one candidate.")
+
+    @classmethod
+    def of(cls, limits: Limits) -> LimitsOut:
+        """The caps that a client may want to know."""
+        return cls(
+            options=limits.options,
+            preferences=limits.preferences,
+            context_tokens=limits.context_tokens,
+            questions=limits.questions,
+            explained=limits.explained,
+            explained_tokens=limits.explained_tokens,
+            responses=limits.responses,
+            groups=limits.groups,
+            n=limits.n,
+            max_tokens=limits.tokens,
+        )
+
+
 class VersionOut(ResponseModel):
     """What runs here."""
 
@@ -38,6 +70,7 @@ class VersionOut(ResponseModel):
     generator: str
     scorer: str
     embedder: str
+    limits: LimitsOut
     bank: Literal["released", "own", "both", "none"] = Field(
         description="Whose answers predictions start from (`GPO_BANK`)."
     )

@@ -17,7 +17,8 @@ from service.api.schemas.base import (
 )
 from service.api.schemas.either import either
 from service.api.schemas.target import ONE_TARGET, TargetIn
-from service.core.domain import Question
+from service.core.domain import Kind, Question
+from service.core.explain import LABEL_CHARS, Influence
 from service.core.faults import Faults
 from service.core.predict import PredictedQuestion, Predictions
 
@@ -65,6 +66,11 @@ class PredictIn(TargetIn):
         ]
         | None
     ) = Field(None, description="Several questions at once, instead of `question` and `options`.")
+    explain: bool = Field(
+        False,
+        description="Also say what each preference of the group did to the answer: each is left "
+        "out in turn, which takes time.",
+    )
 
     def to_questions(self) -> tuple[list[Question], list[str]]:
         """The questions, each with its pointer into the body. Raises InvalidInput."""
@@ -88,6 +94,39 @@ class PredictIn(TargetIn):
         return [Question(self.question, tuple(self.options))], [""]
 
 
+class InfluenceOut(ResponseModel):
+    """What one preference did to the answer; every list is in the order of the options."""
+
+    index: int = Field(description="Its place among the group's preferences, from 0.")
+    kind: Kind
+    preference: str = Field(
+        description=f"What it is about: the prompt, then a rated or the chosen response, in at "
+        f"most {LABEL_CHARS} characters."
+    )
+    distribution_without: list[float] = Field(
+        description="What the group would be answered if it had been registered without it."
+    )
+    influence: list[float] = Field(
+        description="`distribution` minus `distribution_without`; sums to 0."
+    )
+    strength: float = Field(
+        description="How far the two are apart: half of the sum of the absolute influences, the "
+        "total variation distance; from 0 to 1."
+    )
+
+    @classmethod
+    def of(cls, influence: Influence) -> InfluenceOut:
+        """One entry of an explanation."""
+        return cls(
+            index=influence.index,
+            kind=influence.kind,
+            preference=influence.label,
+            distribution_without=list(influence.without),
+            influence=list(influence.influence),
+            strength=influence.strength,
+        )
+
+
 class PredictionOut(ResponseModel):
     """A group's predicted answer; every list is in the order of the options."""
 
@@ -102,12 +141,24 @@ class PredictionOut(ResponseModel):
         description="The central 90 % of each share: lo <= share <= hi."
     )
     top: str = Field(description="The option with the highest share.")
+    prior: list[float] = Field(
+        [],
+        description="Only with `explain`: what a group without preferences would be answered.",
+    )
+    explanation: list[InfluenceOut] = Field(
+        [],
+        description="Only with `explain`: every preference of the group, the strongest first, of "
+        "equals the one that was registered first.",
+    )
 
     @classmethod
     def of(cls, predicted: PredictedQuestion) -> PredictionOut:
-        """A prediction; `id` only if the question had one."""
-        question, shares = predicted.question, predicted.shares
+        """A prediction; `id` only if the question had one, reasons if they were asked for."""
+        question, shares, why = predicted.question, predicted.shares, predicted.explanation
         more: dict[str, Any] = {} if question.id is None else {"id": question.id}
+        if why is not None:
+            more["prior"] = list(why.prior)
+            more["explanation"] = [InfluenceOut.of(one) for one in why.influences]
         return cls(
             group_id=predicted.group.group_id,
             group_version=predicted.group.group_version,

@@ -80,6 +80,17 @@ async def test_queries_and_dashboard_use_metrics_that_exist(exposed: list[Metric
     assert named_in(expressions) <= there
 
 
+async def test_metrics_that_other_pages_name_exist(exposed: list[Metric]) -> None:
+    there = {sample.name for family in exposed for sample in family.samples}
+    there.add("gpo_scorer_queue_jobs")
+    pages = [
+        page.read_text(encoding="utf-8") for page in DOCS.glob("*.md") if page.name != "api.md"
+    ]
+    named = {name for text in pages for name in re.findall(r"`(gpo_[a-z_]+)", text)}
+    assert len(named) > 20
+    assert named <= there | {name_of(family) for family in exposed}
+
+
 def test_panels_have_places_of_their_own() -> None:
     panels = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))["panels"]
     places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}

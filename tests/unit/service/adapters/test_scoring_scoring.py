@@ -18,7 +18,8 @@ from models.prior import Prior
 from models.published import EvenPrior
 from models.scorer import Asked, ContextTooLargeError
 from service.adapters.scoring.pools import Pools
-from service.adapters.scoring.scoring import CHUNK_TOKENS, ModuleScorer
+from service.adapters.scoring.scoring import ModuleScorer
+from service.adapters.scoring.turns import CHUNK_TOKENS, TURN_CONTEXTS
 from service.adapters.scoring.worker import Worker
 from service.core.domain import Context, ContextItem, Guess, Kind
 from service.core.errors import InputTooLarge, ScorerFailed
@@ -309,3 +310,45 @@ async def test_closed_means_closed(scorer: ModuleScorer) -> None:
         await scorer.check()
     with pytest.raises(ScorerFailed):
         await scorer.score([A], question(1, 0))
+
+
+async def test_others_have_their_turn_between_the_parts_of_what_is_asked_once(
+    scorer: ModuleScorer, module: SumModule
+) -> None:
+    running = await held(scorer, module)
+    lesser = [context(f"lesser {i}", float(i)) for i in range(5 * TURN_CONTEXTS)]
+    done: list[str] = []
+    long = asyncio.create_task(scorer.predict_once(lesser, [question(2, 0)]))
+    await asyncio.sleep(0)
+    short = asyncio.create_task(scorer.predict([A], [question(2, 1)]))
+    for name, task in (("long", long), ("short", short)):
+        task.add_done_callback(lambda _, name=name: done.append(name))  # type: ignore[misc]
+    await asyncio.sleep(0)
+    module.gate.set()
+    rows, _, _ = await asyncio.gather(long, short, running)
+    assert done == ["short", "long"]
+    # The one that ran, the first part, who waited behind it, the other parts.
+    assert [len(call) for call in module.calls] == [1, TURN_CONTEXTS, 1, *[TURN_CONTEXTS] * 4]
+    for i, row in enumerate(rows):
+        np.testing.assert_allclose(row[0].distribution, question(2, 0).sum(1) + i, rtol=1e-5)
+
+
+async def test_who_leaves_is_worked_for_no_further(scorer: ModuleScorer, module: SumModule) -> None:
+    running = await held(scorer, module)
+    lesser = [context(f"lesser {i}", 1.0) for i in range(5 * TURN_CONTEXTS)]
+    long = asyncio.create_task(scorer.predict_once(lesser, [question(2, 0)]))
+    await asyncio.sleep(0)
+    long.cancel()
+    module.gate.set()
+    await asyncio.gather(long, running, return_exceptions=True)
+    await scorer.predict([A], [question(2, 1)])
+    assert long.cancelled()
+    assert [len(call) for call in module.calls] == [1, 1]
+
+
+async def test_a_context_that_is_too_large_is_refused_where_it_is_asked_once_too(
+    scorer: ModuleScorer,
+) -> None:
+    item = A.items[0]
+    with pytest.raises(InputTooLarge, match="at most 3"):
+        await scorer.predict_once([Context("large", (item,) * 4)], [question(2, 0)])

@@ -18,7 +18,6 @@ from service.api.shield import MOST_HEADER_BYTES, MOST_HEADERS, MOST_TARGET_BYTE
     ("method", "path", "body", "status"),
     [
         ("GET", "/livez", None, 200),
-        ("GET", "/", None, 307),
         ("GET", "/docs", None, 200),
         ("GET", "/openapi.json", None, 200),
         ("GET", "/metrics", None, 200),
@@ -63,6 +62,15 @@ async def test_a_group_may_be_kept_and_asked_for_again(bench: Bench) -> None:
     assert (again.status_code, again.headers["Cache-Control"]) == (304, "private, no-cache")
     listed = await bench.client.get("/groups")
     assert listed.headers["Cache-Control"] == "no-store"
+
+
+async def test_so_may_the_page(bench: Bench) -> None:
+    page = await bench.client.get("/")
+    assert (page.status_code, page.headers["Cache-Control"]) == (200, "private, no-cache")
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    policy = page.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
 
 
 async def test_a_stream_is_not_kept(bench: Bench) -> None:

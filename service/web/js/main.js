@@ -1,0 +1,130 @@
+// The shell: which view is shown, the API key, what runs here.
+//
+// A view is a module that exports `mount(root, app)`. It is called once, when the view is first
+// shown, with an empty <section> that stays in the page (hidden while another view is shown), so
+// that nothing typed is lost. It may return `{ shown(params) }`, called each time it is shown,
+// after `mount` too; `params` is the URLSearchParams behind `#view?`. `app` is:
+//
+//   api       an Api: `get`, `post`, `json`, `send`, and `stream` for server-sent events
+//   groups    a GroupStore: the groups that were loaded; `subscribe` to hear of changes
+//   limits    the caps of the service as /version tells them, or null until it is known
+//   chosen    the ids of the groups chosen in a picker, shared by the views; see group_picker.js
+//   announce(text)       says it to screen readers, politely
+//   go(view, params)     shows a view: app.go("predict", { groups: "a,b" }). The views that ask take
+//                        `groups` and what is asked: Predict `question` and `options` (one a line),
+//                        Generate `prompt`
+//   guard(mayLeave)      asked before the page is left; `mayLeave()` false: there is unsaved work
+//   askForKey()          opens the field for the API key
+
+import { Api, ApiError } from "./api.js";
+import { problemNotice } from "./busy.js";
+import { fill, h } from "./dom.js";
+import { GroupStore } from "./groups_store.js";
+import { keyDialog } from "./key.js";
+
+const VIEWS = [
+  { id: "groups", title: "Groups", load: () => import("./views/groups.js") },
+  { id: "predict", title: "Predict", load: () => import("./views/predict.js") },
+  { id: "generate", title: "Generate", load: () => import("./views/generate.js") },
+  { id: "what-if", title: "What if", load: () => import("./views/what_if.js") },
+];
+
+const main = document.getElementById("main");
+const banner = document.getElementById("banner");
+const live = document.getElementById("live");
+const api = new Api();
+const guards = [];
+// Another key may be another tenant's: nothing of the one before may stay in the page.
+const dialog = keyDialog(api, (before) => (before ? location.reload() : connect()));
+
+const app = {
+  api,
+  groups: new GroupStore(api),
+  limits: null,
+  chosen: new Set(),
+  announce(text) {
+    live.textContent = "";
+    // The same words twice are said twice only if the region was empty in between.
+    requestAnimationFrame(() => (live.textContent = text));
+  },
+  go(view, params = {}) {
+    const query = new URLSearchParams(params).toString();
+    location.hash = query ? `${view}?${query}` : view;
+  },
+  guard: (mayLeave) => guards.push(mayLeave),
+  askForKey: () => dialog.open(),
+};
+
+const tabs = VIEWS.map((view) => {
+  const link = h("a", { href: `#${view.id}` }, view.title);
+  document.getElementById("views").append(h("li", {}, link));
+  return { ...view, link, section: null, mounted: null };
+});
+
+/** Show the view that the address names; the first one for none, nothing for an unknown one. */
+async function route({ focus = true } = {}) {
+  const [id, query = ""] = location.hash.slice(1).split("?");
+  const tab = tabs.find((one) => one.id === (id || tabs[0].id));
+  if (!tab) return;
+  for (const other of tabs) {
+    if (other.section) other.section.hidden = other !== tab;
+    if (other === tab) other.link.setAttribute("aria-current", "page");
+    else other.link.removeAttribute("aria-current");
+  }
+  document.title = `${tab.title} · gpo-serve`;
+  if (!tab.section) {
+    tab.section = h("section", { class: `view view-${tab.id}`, "aria-label": tab.title });
+    main.append(tab.section);
+    tab.ready = tab.load().then((module) => (tab.mounted = module.mount(tab.section, app)));
+  }
+  await tab.ready;
+  tab.mounted?.shown?.(new URLSearchParams(query));
+  // So that a screen reader begins with the new view, and the next Tab is inside it.
+  if (focus) main.focus({ preventScroll: true });
+}
+
+/** Find out whether a key is needed and what runs here; nothing is asked that would be refused. */
+async function connect() {
+  fill(banner);
+  try {
+    const ready = await readiness();
+    if (!ready.components && !api.key) {
+      fill(banner, problemNotice(new ApiError(401), app));
+      return;
+    }
+    if (ready.status !== "ready") fill(banner, problemNotice(new ApiError(503), app));
+    const about = await api.get("version");
+    app.limits = about.limits;
+    fill(
+      document.getElementById("about"),
+      `gpo-serve ${about.version} · language model ${about.generator} · module ${about.scorer}`,
+    );
+    document.getElementById("docs-link").hidden = Boolean(api.key); // a link sends no key
+    await app.groups.reload();
+  } catch (error) {
+    fill(banner, problemNotice(error, app));
+  }
+}
+
+/** /readyz says what is the matter with 503, which is an answer here. */
+async function readiness() {
+  try {
+    return await api.get("readyz");
+  } catch (error) {
+    if (error.status === 503 && error.problem.status) return error.problem;
+    throw error;
+  }
+}
+
+document.getElementById("key-button").addEventListener("click", () => dialog.open());
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the part behind # names a view here
+  main.focus();
+});
+window.addEventListener("hashchange", () => route());
+window.addEventListener("beforeunload", (event) => {
+  if (guards.some((mayLeave) => !mayLeave())) event.preventDefault();
+});
+
+route({ focus: false });
+connect();

@@ -1,0 +1,36 @@
+// The colours: those of the system, or the ones chosen. Runs before the first paint, so it is no module.
+(() => {
+  const KEY = "gpo-theme";
+  const NEXT = { system: "light", light: "dark", dark: "system" };
+  const root = document.documentElement;
+
+  function chosen() {
+    try {
+      const found = localStorage.getItem(KEY);
+      return found in NEXT ? found : "system";
+    } catch {
+      return "system"; // storage may be forbidden
+    }
+  }
+
+  function show(theme) {
+    if (theme === "system") delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    const button = document.getElementById("theme-button");
+    if (button) button.textContent = `Colours: ${theme === "system" ? "auto" : theme}`;
+  }
+
+  show(chosen());
+  document.addEventListener("DOMContentLoaded", () => {
+    show(chosen());
+    document.getElementById("theme-button").addEventListener("click", () => {
+      const theme = NEXT[chosen()];
+      try {
+        localStorage.setItem(KEY, theme);
+      } catch {
+        // Then it holds for nothing but this click.
+      }
+      show(theme);
+    });
+  });
+})();

@@ -1,0 +1,94 @@
+// The view Predict: a question with options, and how one or several groups would answer it.
+
+import { run } from "../busy.js";
+import { SERIES } from "../bars.js";
+import { copyButtons } from "../copy.js";
+import { field, fill, h } from "../dom.js";
+import { groupPicker } from "../group_picker.js";
+import { predictionCard } from "../predict/prediction.js";
+
+export function mount(root, app) {
+  const picker = groupPicker(app, { most: SERIES - 1, legend: "Whose answer" });
+  const general = h("input", { type: "checkbox" });
+  const question = h("textarea", { rows: 3, required: true });
+  const options = h("textarea", { rows: 4, required: true });
+  const button = h("button", { class: "main" }, "Predict");
+  const status = h("div");
+  const result = h("div", {}, placeholder());
+
+  const asked = () => ({
+    question: question.value.trim(),
+    options: options.value.split("\n").map((line) => line.trim()).filter(Boolean),
+  });
+
+  /** The body for the chosen groups; for people in general if none is. */
+  function body() {
+    const ids = picker.ids();
+    return { ...(ids.length ? { group_ids: ids } : { preferences: [] }), ...asked() };
+  }
+
+  /** What is missing, as a sentence, or null. */
+  function missing() {
+    const { question: text, options: list } = asked();
+    if (!picker.ids().length && !general.checked) return "Choose a group, or people in general.";
+    if (!text) return "Write a question.";
+    if (list.length < 2) return "Give at least two options, one on each line.";
+    const twice = list.find((option, at) => list.indexOf(option) !== at);
+    return twice === undefined ? null : `The option “${twice}” is there twice.`;
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    const said = missing();
+    if (said) return fill(status, h("p", { class: "notice bad", role: "alert" }, said));
+    const withGroups = picker.ids().length > 0;
+    await run(app, { host: status, button, label: "Predicting" }, async (signal) => {
+      const ask = (sent) => app.api.post("predict", sent, { signal });
+      const answers = await Promise.all([
+        ask(body()),
+        withGroups && general.checked ? ask({ preferences: [], ...asked() }) : null,
+      ]);
+      const card = predictionCard(app, answers.filter(Boolean));
+      fill(result, card.element);
+      app.announce(card.summary);
+    });
+  }
+
+  const form = h(
+    "form",
+    { class: "card stack", novalidate: true, on: { submit } },
+    picker.element,
+    h("label", { class: "choice" }, general, "People in general, of whom nothing is known"),
+    field("Question", question),
+    field("Options, one on each line", options),
+    h("div", { class: "actions" }, button, copyButtons(app, () => (missing() ? null : { method: "POST", path: "predict", body: body() }))),
+    status,
+  );
+
+  root.append(
+    h(
+      "div",
+      { class: "view-head" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Predict"),
+        h("p", {}, "How each group would split over the options of a question that nobody asked it."),
+      ),
+    ),
+    h("div", { class: "two" }, form, result),
+  );
+
+  return {
+    shown(params) {
+      if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
+      if (params.has("question")) question.value = params.get("question");
+      if (params.has("options")) options.value = params.get("options");
+      picker.draw();
+    },
+  };
+}
+
+function placeholder() {
+  return h("div", { class: "card soft" }, h("p", {}, "The prediction comes here: a bar for each option and group, with its 90 % interval."));
+}

@@ -1,0 +1,98 @@
+// The view What if: which of a group's preferences carry an answer, and what others would make of it.
+
+import { run } from "../busy.js";
+import { field, fill, h } from "../dom.js";
+import { groupPicker } from "../group_picker.js";
+import { trial } from "../what_if/trial.js";
+
+export function mount(root, app) {
+  const picker = groupPicker(app, { most: 1, legend: "Whose answer" });
+  const question = h("textarea", { rows: 3, required: true });
+  const options = h("textarea", { rows: 4, required: true });
+  const button = h("button", { class: "main" }, "Explain");
+  const status = h("div");
+  const result = h("div", {}, placeholder());
+
+  const asked = () => ({
+    question: question.value.trim(),
+    options: options.value.split("\n").map((line) => line.trim()).filter(Boolean),
+  });
+
+  function missing() {
+    const { question: text, options: list } = asked();
+    if (!picker.ids().length) return "Choose a group.";
+    if (!text) return "Write a question.";
+    if (list.length < 2) return "Give at least two options, one on each line.";
+    return null;
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    const said = missing();
+    if (said) return fill(status, h("p", { class: "notice bad", role: "alert" }, said));
+    const [id] = picker.ids();
+    await run(app, { host: status, button, label: "Leaving out each preference in turn" }, async (signal) => {
+      const [group, answer] = await Promise.all([
+        app.api.get(`groups/${encodeURIComponent(id)}?include=preferences`, { signal }),
+        explain(id, signal),
+      ]);
+      fill(result, trial(app, { group: { ...group, preferences: group.preferences ?? [] }, ...answer }));
+      app.announce(`${group.name}: ${answer.prediction.top}.`);
+    });
+  }
+
+  /** The prediction with its explanation; for a group that is too large, without, and why. */
+  async function explain(id, signal) {
+    const body = { group_id: id, ...asked() };
+    const ask = async (more) => (await app.api.post("predict", { ...body, ...more }, { signal })).predictions[0];
+    if (fits(app.groups.get(id), app.limits)) {
+      return { prediction: await ask({ explain: true }) };
+    }
+    const most = `${app.limits.explained} preferences and ${app.limits.explained_tokens} texts`;
+    const said = `This group is too large to leave out each preference in turn: this service explains up to ${most}. They can still be taken out by hand.`;
+    return { prediction: await ask({}), notice: h("p", { class: "notice" }, said) };
+  }
+
+  const form = h(
+    "form",
+    { class: "card stack", novalidate: true, on: { submit } },
+    picker.element,
+    field("Question", question),
+    field("Options, one on each line", options),
+    h("div", { class: "actions" }, button),
+    status,
+  );
+
+  root.append(
+    h(
+      "div",
+      { class: "view-head" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "What if"),
+        h("p", {}, "Which of its preferences carry a group's answer, and how the answer moves when one is taken out or added."),
+      ),
+    ),
+    h("div", { class: "two" }, form, result),
+  );
+
+  return {
+    shown(params) {
+      if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
+      if (params.has("question")) question.value = params.get("question");
+      if (params.has("options")) options.value = params.get("options");
+      picker.draw();
+    },
+  };
+}
+
+/** Whether the service explains a group of this size; unknown caps are left to the service. */
+function fits(group, limits) {
+  if (!group || !limits) return true;
+  return group.preference_count <= limits.explained && group.context_tokens <= limits.explained_tokens;
+}
+
+function placeholder() {
+  return h("div", { class: "card soft" }, h("p", {}, "The prediction comes here, with what each preference did to it."));
+}
