@@ -1,6 +1,7 @@
 """Fixtures and options that more than one kind of test needs."""
 
 import os
+import signal
 
 from fixtures.no_skips import (
     pytest_addoption,
@@ -24,3 +25,7 @@ __all__ = [
 # A busy machine is not a slow function; CI tries the same examples every time.
 settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("project")
+
+# A shell ignores SIGINT for what it starts in the background, and so would every process that the
+# tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

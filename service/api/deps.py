@@ -55,11 +55,23 @@ class UseCases:
     close: Callable[[], Awaitable[None]]
 
 
-# Coroutines, though they wait for nothing: FastAPI hands plain functions to a thread.
-async def _use_cases(request: Request) -> UseCases:
+def use_cases_of(request: Request) -> UseCases:
+    """What the lifespan has built."""
     found = request.app.state.use_cases
     assert isinstance(found, UseCases)
     return found
+
+
+def tenant_of(request: Request) -> str:
+    """Whose data: that of the key, or where no key is needed that of everyone."""
+    tenant = request.scope["state"].get("tenant") or request.app.state.open_tenant
+    assert isinstance(tenant, str)  # or a route without a key asks for data
+    return tenant
+
+
+# Coroutines, though they wait for nothing: FastAPI hands plain functions to a thread.
+async def _use_cases(request: Request) -> UseCases:
+    return use_cases_of(request)
 
 
 async def _draining(request: Request) -> bool:
@@ -69,10 +81,7 @@ async def _draining(request: Request) -> bool:
 
 
 async def _tenant(request: Request) -> str:
-    """Whose data: that of the key, or where no key is needed that of everyone."""
-    tenant = request.scope["state"].get("tenant") or request.app.state.open_tenant
-    assert isinstance(tenant, str)  # or a route without a key asks for data
-    return tenant
+    return tenant_of(request)
 
 
 async def _is_known(request: Request) -> bool:
@@ -148,7 +157,7 @@ async def until_gone(receive: Receive, task: asyncio.Future[T]) -> T:
 class _Watch:
     """Cancels a task when the client of its request leaves; answers within `AFTER_S` need none."""
 
-    AFTER_S = 0.01
+    AFTER_S = 0.1
 
     def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
         self.client_left = False

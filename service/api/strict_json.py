@@ -29,10 +29,8 @@ class JsonRoute(APIRoute):
             return handler
 
         async def strict(request: Request) -> Response:
-            _check_media_type(request)
             wrapped = _StrictRequest(request.scope, request.receive)
-            if not await wrapped.body():
-                raise Refusal(400, "malformed_json", "The body is empty; a JSON object is needed.")
+            await body_of(wrapped)
             return await handler(wrapped)
 
         return strict
@@ -41,6 +39,15 @@ class JsonRoute(APIRoute):
 class _StrictRequest(Request):
     async def json(self) -> Any:
         return parse(await self.body())
+
+
+async def body_of(request: Request) -> bytes:
+    """The body of a request that says to send JSON. Raises Refusal (415, 400)."""
+    _check_media_type(request)
+    body = await request.body()
+    if not body:
+        raise Refusal(400, "malformed_json", "The body is empty; a JSON object is needed.")
+    return body
 
 
 class Malformed(Exception):
@@ -59,7 +66,7 @@ def parse(body: bytes) -> Any:
 def load(text: bytes) -> Any:
     """The value of a JSON text. Raises Malformed."""
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_object, parse_float=_number)
+        return _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError as exc:
         raise Malformed(f"it is not UTF-8 at byte {exc.start}") from exc
     except json.JSONDecodeError as exc:
@@ -89,6 +96,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise Malformed(f"the key {key[:100]!r} comes twice in one object")
             seen.add(key)
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number)
 
 
 def _check_media_type(request: Request) -> None:

@@ -10,9 +10,9 @@ from service.api.deps import Services, Tenant, in_time
 from service.api.errors import documented
 from service.api.schemas.base import json_response
 from service.api.schemas.predict import PredictIn, PredictOut
-from service.api.strict_json import JsonRoute
+from service.api.straight import StraightRoute
 
-router = APIRouter(tags=["predict"], route_class=JsonRoute)
+router = APIRouter(tags=["predict"], route_class=StraightRoute)
 
 
 @router.post(

@@ -10,9 +10,9 @@ from service.api.deps import Services, Tenant, in_time
 from service.api.errors import documented
 from service.api.schemas.base import json_response
 from service.api.schemas.score import ScoreIn, ScoreOut
-from service.api.strict_json import JsonRoute
+from service.api.straight import StraightRoute
 
-router = APIRouter(tags=["score"], route_class=JsonRoute)
+router = APIRouter(tags=["score"], route_class=StraightRoute)
 
 
 @router.post(
