@@ -2,8 +2,9 @@
 
 A store and a service for each size, on SQLite and on Redis, all running while the requests of one
 client go to them turn and turn about. Each group has 5 preferences from a pool of 2,000 texts.
-Groups are asked in two ways: drawn at random from all of them, so that of many groups hardly any
-was asked before, and each for the first time since the service started, whatever the size.
+Groups are asked in three ways, whatever the size: each for the first time since the service
+started, the same few again and again, and drawn at random from all of them, so that of many groups
+hardly any was asked before and of few every one was.
 
 The stores are filled through their own adapters, not by requests: a sample of requests says how
 many groups a second can be registered that way.
@@ -49,7 +50,7 @@ POOL = 400
 """Questions with four options each: 2,000 texts."""
 AT_ONCE = 1_000
 FIRST = 100
-"""Groups that are asked for the first time; the smallest size has no more."""
+"""Groups that are asked for the first time, then again; the smallest size has no more."""
 REGISTERED = 500
 
 
@@ -191,7 +192,7 @@ def measure(grown: Sequence[Grown], requests: int) -> list[dict[str, Any]]:
     questions = pool()
     for one in grown:
         warm_up(one.service.url, questions)
-    kinds = ("first", "predict", "get")
+    kinds = ("first", "again", "predict", "get")
     seconds: dict[str, list[list[float]]] = {kind: [[] for _ in grown] for kind in kinds}
     portion = 20
     for turn in tqdm(range(FIRST // portion), desc="first", unit="turn"):
@@ -203,6 +204,8 @@ def measure(grown: Sequence[Grown], requests: int) -> list[dict[str, Any]]:
         for i, one in enumerate(grown):
             draw = Random(turn)
             numbers = [draw.randrange(one.groups) for _ in range(portion)]
+            few = [draw.randrange(FIRST) for _ in range(portion)]
+            seconds["again"][i] += ask(one, [predict(n, questions, draw) for n in few])
             seconds["predict"][i] += ask(one, [predict(n, questions, draw) for n in numbers])
             reads = [Request("GET", f"/groups/group-{n}") for n in numbers]
             seconds["get"][i] += ask(one, reads)
@@ -272,6 +275,8 @@ def table(rows: list[dict[str, Any]]) -> Any:
         "of the fewest": "predict_ratio",
         "first time, p50 ms": "first_p50_ms",
         "of the fewest ": "first_ratio",
+        "the same 100, p50 ms": "again_p50_ms",
+        "of the fewest  ": "again_ratio",
         "GET p50 ms": "get_p50_ms",
         "service MB": "service_mb",
         "store MB": "store_mb",

@@ -16,6 +16,8 @@ from starlette.types import Receive, Scope, Send
 from service.api.deps import tenant_of, use_cases_of
 from service.api.strict_json import JsonRoute, body_of, parse
 
+_MISSING = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
+
 
 class StraightRoute(JsonRoute):
     """The endpoint is `(request, services, tenant, body) -> Response`."""
@@ -28,6 +30,8 @@ class StraightRoute(JsonRoute):
         """What FastAPI would do. Raises Refusal, RequestValidationError, what the endpoint does."""
         request = Request(scope, receive, send)
         value = parse(await body_of(request))
+        if value is None:
+            raise RequestValidationError([_MISSING], body=value)
         assert self.body_field is not None
         body, faults = self.body_field.validate(value, loc=("body",))
         if faults:

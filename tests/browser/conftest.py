@@ -72,17 +72,15 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             if not any(part in text for part in allowed):
                 complaints.append(text)
 
+        def complain_of(method: str, url: str, failure: str | None) -> None:
+            # The page itself hung up. Chromium says so of many streams that were read to their end
+            # as well, also by a bare loop over the reader; not by response.text().
+            if failure != "net::ERR_ABORTED":
+                complain(f"{method} {url} failed: {failure}")
+
         page.on("console", lambda m: complain(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complain(str(error)))
-        # Chromium calls most answers aborted that a script has read to their end in pieces.
-        page.on(
-            "requestfailed",
-            lambda r: (
-                None
-                if r.url.endswith("/generate") and r.failure == "net::ERR_ABORTED"
-                else complain(f"{r.method} {r.url} failed: {r.failure or '?'}")
-            ),
-        )
+        page.on("requestfailed", lambda r: complain_of(r.method, r.url, r.failure))
         page.on("response", lambda r: complain(f"{r.url}: {r.status}") if r.status >= 400 else None)
         opened.append((page, complaints))
         if url is not None:
