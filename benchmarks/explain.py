@@ -27,7 +27,7 @@ from measuring.material import answered, new_question
 from measuring.servers import Server, serving
 
 SIZES = (10, 20, 50, 100, 150)
-REPEATS = 3
+REPEATS = 2
 ALONE = 200
 QUESTION = {"question": "Should the market be open at night?", "options": ["Yes", "Later", "No"]}
 COLUMNS = {

@@ -321,6 +321,8 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
                 "preferences": 2000,
                 "context_tokens": 8192,
                 "questions": 256,
+                "explained": 256,
+                "explained_tokens": 600,
                 "responses": 1000,
                 "groups": 64,
                 "n": 64,

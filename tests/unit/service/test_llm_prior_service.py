@@ -211,3 +211,18 @@ async def test_what_a_group_alone_was_asked_is_guessed_for_it_and_known_to_other
     }
     assert apart["asked"] > 0.01
     assert apart["other"] < 1e-6
+
+
+@pytest.mark.parametrize("bank", ["released", "own"])
+async def test_an_explanation_leaves_a_preference_out_with_its_guess(
+    clients: Clients, own: Clients, bank: str
+) -> None:
+    client = clients["both"] if bank == "released" else own["both"]
+    said = [ASKED, {**KNOWN, "distribution": [0.2, 0.7, 0.1]}]
+    body = {"preferences": said, "explain": True, **NEW}
+    [found] = (await client.post("/predict", json=body)).json()["predictions"]
+    np.testing.assert_allclose(found["prior"], await predict(client, NEW), atol=1e-6)
+    for entry in found["explanation"]:
+        less = [one for at, one in enumerate(said) if at != entry["index"]]
+        wanted = await predict(client, NEW, preferences=less)
+        np.testing.assert_allclose(entry["distribution_without"], wanted, atol=1e-6)
