@@ -108,8 +108,8 @@ def read_group(path: Path) -> dict[str, Any]:
         group: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise DemoError(
-            f"{path} cannot be read: {exc.strerror}. Name the folder of the example groups: gpo demo "
-            "--groups DIR"
+            f"{path} cannot be read: {exc.strerror}. Name the folder of the example groups: "
+            "gpo demo --groups DIR"
         ) from exc
     return group
 
