@@ -167,7 +167,8 @@ class Settings(BaseSettings):
         512,
         ge=1,
         description="Most (prompt, response) pairs of a group that is explained. The time grows "
-        "faster than their square, and beyond the default each single step of it is long; GPO_REQUEST_TIMEOUT_S ends what takes too long.",
+        "faster than their square, and beyond the default each single step is long; "
+        "GPO_REQUEST_TIMEOUT_S ends what takes too long.",
     )
     max_responses: int = Field(1_000, ge=1, description="Most responses in one /score.")
     max_groups: int = Field(64, ge=1, description="Most group_ids in one request.")
