@@ -164,10 +164,11 @@ class Settings(BaseSettings):
         "counted for each question.",
     )
     max_explained_tokens: int = Field(
-        600,
+        512,
         ge=1,
         description="Most (prompt, response) pairs of a group that is explained. The time grows "
-        "faster than their square; GPO_REQUEST_TIMEOUT_S ends what takes too long.",
+        "faster than their square, and beyond the default each single step is long; "
+        "GPO_REQUEST_TIMEOUT_S ends what takes too long.",
     )
     max_responses: int = Field(1_000, ge=1, description="Most responses in one /score.")
     max_groups: int = Field(64, ge=1, description="Most group_ids in one request.")

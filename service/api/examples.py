@@ -322,7 +322,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
                 "context_tokens": 8192,
                 "questions": 256,
                 "explained": 256,
-                "explained_tokens": 600,
+                "explained_tokens": 512,
                 "responses": 1000,
                 "groups": 64,
                 "n": 64,

@@ -14,7 +14,7 @@ class Limits:
     context_tokens: int = 8_192
     questions: int = 256
     explained: int = 256
-    explained_tokens: int = 600
+    explained_tokens: int = 512
     responses: int = 1_000
     groups: int = 64
     n: int = 64
