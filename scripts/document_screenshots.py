@@ -74,6 +74,7 @@ def picture(page: Page, width: int, height: int) -> bytes:
     """The window, made as high as what is in it: a bar at its end is at its end, then."""
     # What has the focus has a ring, which is not what the picture is about.
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    page.mouse.move(0, 0)  # and what lies under the pointer looks chosen
     needed = int(page.evaluate("document.documentElement.scrollHeight"))
     page.set_viewport_size({"width": width, "height": min(max(height, needed), MOST_HEIGHT)})
     return page.screenshot()
