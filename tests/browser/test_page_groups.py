@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fixtures.pages import OpenPage
 from fixtures.scenes import IDS
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from service.demo import FILES, GROUPS, OPTIONS, PROMPT, QUESTION
 
@@ -61,6 +61,28 @@ def test_the_first_step_leads_to_a_prediction(empty: str, open_page: OpenPage) -
     for name in FILES:
         sent = json.loads((GROUPS / name).read_text())
         assert stored(empty, sent["id"])["preference_count"] == len(sent["preferences"])
+
+
+def test_what_is_next_is_offered_when_both_examples_are_there(
+    empty: str, open_page: OpenPage
+) -> None:
+    page = open_page(empty)
+    held: list[Route] = []
+
+    def hold_the_second(route: Route) -> None:
+        if IDS[1] in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/groups", hold_the_second)
+    with page.expect_request(lambda r: IDS[1] in (r.post_data or "")):
+        page.get_by_role("button", name="Load two example groups").click()
+    next_step = page.get_by_role("link", name="Ask how they would answer")
+    assert stored(empty, IDS[0])["id"] == IDS[0]
+    expect(next_step).to_have_count(0)
+    held[0].continue_()
+    expect(next_step).to_be_visible()
 
 
 def test_the_first_step_offers_the_demos_prompt(examples: str, open_page: OpenPage) -> None:

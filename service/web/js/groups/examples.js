@@ -9,18 +9,22 @@ export const QUESTION = {
 };
 export const PROMPT = "Should the government put a limit on rent?";
 
-/** Register both; those that exist stay as they are. Returns their ids. Throws ApiError. */
-export async function loadExamples(app, signal) {
-  const ids = [];
+/**
+ * Register both; those that exist stay as they are. Returns them. Throws ApiError.
+ *
+ * The store does not know them yet: with the first one it would offer what to do next, and whoever
+ * did it would be called back when the second one is there.
+ */
+export async function registerExamples(app, signal) {
+  const groups = [];
   for (const file of FILES) {
     const group = await app.api.get(`web/example-groups/${file}`, { signal });
     try {
-      app.groups.put(await app.api.post("groups", group, { signal }));
+      groups.push(await app.api.post("groups", group, { signal }));
     } catch (error) {
       if (error.code !== "group_exists") throw error;
-      await app.groups.find(group.id);
+      groups.push(await app.api.get(`groups/${encodeURIComponent(group.id)}`, { signal }));
     }
-    ids.push(group.id);
   }
-  return ids;
+  return groups;
 }

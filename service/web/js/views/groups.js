@@ -4,7 +4,7 @@ import { ask } from "../ask.js";
 import { run } from "../busy.js";
 import { fill, h } from "../dom.js";
 import { editorProblem, groupEditor } from "../groups/editor.js";
-import { PROMPT, QUESTION, loadExamples } from "../groups/examples.js";
+import { PROMPT, QUESTION, registerExamples } from "../groups/examples.js";
 import { exportButtons } from "../groups/export.js";
 import { importPanel } from "../groups/import.js";
 import { groupList } from "../groups/list.js";
@@ -137,9 +137,10 @@ function firstStep(app) {
   const button = h("button", { type: "button", class: "main" }, "Load two example groups");
   button.addEventListener("click", () =>
     run(app, { host: status, button, label: "Registering two groups" }, async (signal) => {
-      const ids = await loadExamples(app, signal);
+      const groups = await registerExamples(app, signal);
       app.chosen.clear();
-      for (const id of ids) app.chosen.add(id);
+      for (const { id } of groups) app.chosen.add(id);
+      for (const group of groups) app.groups.put(group);
       app.go("groups");
       app.announce("Two groups are registered.");
     }),
