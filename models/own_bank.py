@@ -146,12 +146,10 @@ class OwnBank:
         if key not in self._grounds:
             if len(self._grounds) == GROUNDS:
                 del self._grounds[next(iter(self._grounds))]
-            self._grounds[key] = Ground.of(chosen)
+            bases = self._base.expect([(q.kind, q.vectors) for q in chosen])
+            before = np.concatenate([scaled(kind, base.mean) for base in bases])
+            self._grounds[key] = Ground.of(chosen, before)
         return self._grounds[key]
-
-    def base(self, questions: Sequence[Question]) -> list[Expectation]:
-        """What the base expects of known questions."""
-        return self._base.expect([(q.kind, q.vectors) for q in questions])
 
     def _columns(self, context: Sequence[Known], without: frozenset[int]) -> IntArray:
         """For each slot its column in a profile, -1 for none.
@@ -257,12 +255,13 @@ class OwnPrior:
         ground = self._bank.ground(kind, self._without)
         if ground is None:
             return None
-        lift = []
-        for question, base in zip(ground.questions, self._bank.base(ground.questions), strict=True):
+        lifts = []
+        for question in ground.questions:
             told = self._told(Match(question, np.arange(len(question.vectors))))
-            mean = told.total / told.groups - scaled(kind, base.mean)
-            lift.append(np.column_stack([mean, told.profile]))
-        return ground, ground.fit(np.concatenate(lift))
+            lifts.append(np.column_stack([told.total / told.groups, told.profile]))
+        lift = np.concatenate(lifts)
+        lift[:, 0] -= ground.before
+        return ground, ground.fit(lift)
 
 
 def scaled(kind: Kind, values: FloatArray) -> FloatArray:

@@ -21,19 +21,24 @@ CONFIG = PriorConfig()  # the widths and the noise are those of the released pri
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Questions that the ridge stands on: their N cells, and (K + noise)^-1."""
+    """Questions that the ridge stands on: their N cells, and (K + noise)^-1.
+
+    before (N,): what is expected of the cells where no group says anything; the same for all that
+    stand here.
+    """
 
     questions: tuple[Question, ...]
+    before: FloatArray
     near: Cells
     inverse: NDArray[np.floating]
 
     @classmethod
-    def of(cls, questions: Sequence[Question]) -> Ground:
+    def of(cls, questions: Sequence[Question], before: FloatArray) -> Ground:
         """From at least one question, at most CELLS cells."""
         near = Cells.of([question.vectors for question in questions])
         kernel = near.kernel(near, CONFIG).astype(np.float64)
         inverse = np.linalg.inv(kernel + CONFIG.noise * np.eye(len(kernel)))
-        return cls(tuple(questions), near, inverse)
+        return cls(tuple(questions), before, near, inverse)
 
     def fit(self, lift: FloatArray) -> FloatArray:
         """Dual coefficients (N, 1 + M) of what the cells have beyond the base (N, 1 + M)."""

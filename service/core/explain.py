@@ -30,6 +30,9 @@ from service.core.timing import Stopwatch
 POINTER = "/explain"
 LABEL_CHARS = 160
 _AT_ONCE = 64  # contexts that are prepared together; the scorer takes smaller turns of its own
+# Explanations that are with the scorer at a time. Each has one turn of its queue, so that whoever
+# asks anything else waits for as many turns, however many ask for explanations.
+_AT_WORK = 2
 # Above this many preferences leaving some out is left to a thread.
 _FEW = 100
 
@@ -67,6 +70,7 @@ class Explain:
     def __init__(self, ask: Ask, limits: Limits) -> None:
         self._ask = ask
         self._limits = limits
+        self._places = asyncio.Semaphore(_AT_WORK)
 
     def check(self, groups: Sequence[GroupContext], questions: Sequence[Question]) -> None:
         """Raises InputTooLarge for more work than one request may cause."""
@@ -115,15 +119,26 @@ class Explain:
                 lesser = await asyncio.to_thread(_without_each, group, span, digest)
             else:
                 lesser = _without_each(group, span, digest)
-            answers += await self._ask.shares(lesser, questions, vectors, at=at, once=True)
+            answers += await self._shares(lesser, questions, vectors, at=at)
         digest = ContextDigest(tenant, self._ask.embedder_digest, ())
         nobody = _with(group, (), (), digest.whole())
-        [prior] = await self._ask.shares([nobody], questions, vectors, at=at, once=True)
+        [prior] = await self._shares([nobody], questions, vectors, at=at)
         # 2. What that changes in the answer to each question.
         return [
             _explanation(group.preferences, whole, [a[i] for a in answers], prior[i])
             for i, whole in enumerate(row)
         ]
+
+    async def _shares(
+        self,
+        lesser: Sequence[GroupContext],
+        questions: Sequence[Question],
+        vectors: Sequence[FloatArray],
+        *,
+        at: Sequence[str],
+    ) -> list[list[Shares]]:
+        async with self._places:
+            return await self._ask.shares(lesser, questions, vectors, at=at, once=True)
 
 
 def label_of(preference: Preference) -> str:

@@ -5,7 +5,7 @@ One request: groups and their contexts, the options' vectors, the module, shares
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from service.core.ask import Ask
@@ -106,11 +106,7 @@ class Predict:
             why = await self._explain.run(tenant, groups, questions, rows, at=at)
         return Predictions(
             model=self._ask.model,
-            predictions=tuple(
-                PredictedQuestion(group, question, shares, explanation)
-                for group, row, reasons in zip(groups, rows, why, strict=True)
-                for question, shares, explanation in zip(questions, row, reasons, strict=True)
-            ),
+            predictions=tuple(_each(groups, questions, rows, why)),
             context_tokens=sum(len(i.values) for g in groups for i in g.context.items),
             embedded_texts=sum(len(q.options) for q in questions),
             timings=watch.timings(),
@@ -160,3 +156,14 @@ class Predict:
     async def _check_fit(self, questions: Sequence[Question], at: Sequence[str]) -> None:
         placed = [place_question(q, at=here) for q, here in zip(questions, at, strict=True)]
         await check_fits([p for pairs in placed for p in pairs], self._embedder, self._limits)
+
+
+def _each(
+    groups: Sequence[GroupContext],
+    questions: Sequence[Question],
+    rows: Sequence[Sequence[Shares]],
+    why: Sequence[Sequence[Explanation | None]],
+) -> Iterator[PredictedQuestion]:
+    for group, row, reasons in zip(groups, rows, why, strict=True):
+        for question, shares, explanation in zip(questions, row, reasons, strict=True):
+            yield PredictedQuestion(group, question, shares, explanation)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import httpx
-
 from service.remote.answers import Liveness, Readiness, Version, read
 from service.remote.call import Call
 
@@ -28,13 +24,3 @@ def ready() -> Call[Readiness]:
 def version() -> Call[Version]:
     """The version of the service and the models that it serves."""
     return Call(method="GET", path="/version", read=lambda response: read(Version, response))
-
-
-def document() -> Call[dict[str, Any]]:
-    """The OpenAPI document, with the caps of the service."""
-
-    def read_document(response: httpx.Response) -> dict[str, Any]:
-        found: dict[str, Any] = response.json()
-        return found
-
-    return Call(method="GET", path="/openapi.json", read=read_document)

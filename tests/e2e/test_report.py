@@ -12,14 +12,15 @@ from fixtures.raw_http import problem, scripted
 from fixtures.serve_process import serving
 from test_commands import Shell
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "groups"
-GROUPS = ("city-tenants", "small-landlords")
+from service.demo import GROUPS
+
+NAMES = ("city-tenants", "small-landlords")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def groups(service_url: str) -> None:
-    for name in GROUPS:
-        body = (EXAMPLES / f"{name}.json").read_bytes()
+    for name in NAMES:
+        body = (GROUPS / f"{name}.json").read_bytes()
         httpx.put(f"{service_url}/groups/{name}", content=body).raise_for_status()
 
 
@@ -149,7 +150,7 @@ def test_a_bank_that_holds_the_answers_is_told(tmp_path: Path, service_url: str)
     honest = own["groups"][0]["figures"]["alignment"]["value"]
     with serving(tmp_path, GPO_BANK="both") as service:
         gpo = Shell(tmp_path, service.url)
-        gpo("groups", "put", str(EXAMPLES / "city-tenants.json"))
+        gpo("groups", "put", str(GROUPS / "city-tenants.json"))
         shown = gpo("report", "city-tenants")
         assert "too good" in shown.stdout
         found = json.loads(gpo("report", "city-tenants", "--json").stdout)

@@ -10,15 +10,17 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.batches import Item
+from models.batches import Expectation, Item
 from models.batches import Kind as ItemKind
 from models.own_bank import OwnBank, OwnPrior
 from models.prior import Prior
+from service.adapters.scoring.expectations import RememberedPrior
 from service.adapters.scoring.worker import Worker
 from service.core.byte_lru import ByteLRU
 from service.core.domain import Context
 
 PRIOR_BYTES = 32_000_000
+BASE_BYTES = 32_000_000
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class TenantBanks:
         self._states = itertools.count(1)
         # A request with guesses asks three times for the same one.
         self._priors: ByteLRU[OwnPrior] = ByteLRU(PRIOR_BYTES)
+        # The base does not depend on who is asked; every lesser group of an explanation asks it.
+        self._bases: ByteLRU[Expectation] = ByteLRU(BASE_BYTES)
 
     async def put(self, contexts: Sequence[Context]) -> None:
         """Add stored groups, or replace their rows; see the port."""
@@ -78,7 +82,9 @@ class TenantBanks:
 
     def _of(self, tenant: str) -> _TenantBank:
         if tenant not in self._banks:
-            self._banks[tenant] = _TenantBank(OwnBank(self._base), next(self._states))
+            # The one of a tenant: what another asked answers it no sooner.
+            base = RememberedPrior(self._base, self._bases, name=f"{tenant}\0")
+            self._banks[tenant] = _TenantBank(OwnBank(base), next(self._states))
         return self._banks[tenant]
 
     def _put_batch(self, contexts: list[Context]) -> list[None]:

@@ -12,7 +12,7 @@ from service.core.domain import Context, FloatArray
 
 CHUNK_TOKENS = 4096
 TURN_CELLS = 100_000  # tokens x tokens: on one core some 20 to 50 ms
-TURN_CONTEXTS = 16  # with own groups each has a prior of its own
+TURN_CONTEXTS = 16
 TOKENS_PER_COST = 16
 
 
@@ -31,15 +31,17 @@ def chunks(questions: Sequence[FloatArray], contexts: int) -> Iterator[list[Floa
         yield chunk
 
 
-def turns(contexts: Sequence[Context], questions: Sequence[FloatArray]) -> Iterator[list[Context]]:
-    """Runs of contexts that are encoded and asked in one turn, at least one context each."""
+def turns(
+    contexts: Sequence[Context], questions: Sequence[FloatArray], *, most: int = TURN_CONTEXTS
+) -> Iterator[list[Context]]:
+    """Runs of contexts that are encoded and asked in one turn: at least one, at most `most`."""
     options = sum(len(vectors) for vectors in questions)
     turn: list[Context] = []
     room = TURN_CELLS
     for context in contexts:
         width = 1 + width_of(context)
         room -= width * (width + options)
-        if turn and (room < 0 or len(turn) == TURN_CONTEXTS):
+        if turn and (room < 0 or len(turn) == most):
             yield turn
             turn, room = [], TURN_CELLS - width * (width + options)
         turn.append(context)

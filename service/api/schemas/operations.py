@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from service.api.deps import BankName
 from service.api.schemas.base import ResponseModel
 from service.core.limits import Limits
 
@@ -71,6 +72,4 @@ class VersionOut(ResponseModel):
     scorer: str
     embedder: str
     limits: LimitsOut
-    bank: Literal["released", "own", "both", "none"] = Field(
-        description="Whose answers predictions start from (`GPO_BANK`)."
-    )
+    bank: BankName = Field(description="Whose answers predictions start from (`GPO_BANK`).")

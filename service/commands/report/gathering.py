@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from service.client import GPOClient, GPOError, Group, Version
+from service.client import GPOClient, Group, Version
 from service.commands.report.items import (
     Item,
     Known,
@@ -21,7 +19,6 @@ from service.commands.report.items import (
 )
 from service.commands.report.questions import Answered
 from service.commands.report.rounds import Caps, Round, ask, rounds
-from service.remote.operations import document
 
 _PRIOR = -1
 """In the place of a group: what is predicted without any preference."""
@@ -66,7 +63,8 @@ def gather(
 ) -> Report:
     """Ask the service for all of it. Raises GPOError."""
     subjects = tuple(_subject(client.groups.get(name, preferences=True)) for name in names)
-    about, caps = client.version(), _caps(client)
+    about = client.version()
+    caps = _caps(about)
     given = list(asked) if asked is not None else [Answered(item) for item in _own(subjects)]
     items = [each.item for each in given]
     needed = [Round([], {(_PRIOR, i): item for i, item in enumerate(items)})] if items else []
@@ -138,20 +136,9 @@ def _true(asked: Answered, subject: Subject) -> tuple[Values | None, float | Non
     return pooled, sum(people) if people else None
 
 
-def _caps(client: GPOClient) -> Caps:
-    """What the service takes at most; the usual, where its document cannot be read."""
-    usual = Caps()
-    try:
-        schemas = document().read(client.fetch(document()))["components"]["schemas"]
-        return Caps(
-            preferences=_most(schemas["GroupIn"]["properties"]["preferences"]),
-            questions=_most(schemas["PredictIn"]["properties"]["questions"]) or usual.questions,
-            responses=_most(schemas["ScoreIn"]["properties"]["responses"]) or usual.responses,
-        )
-    except (GPOError, KeyError, TypeError, json.JSONDecodeError):
-        return usual
-
-
-def _most(schema: Mapping[str, Any]) -> int | None:
-    each = [schema, *schema.get("anyOf", ())]
-    return next((int(s["maxItems"]) for s in each if "maxItems" in s), None)
+def _caps(about: Version) -> Caps:
+    """What the service takes at most; the usual, where it is too old to say."""
+    if about.limits is None:
+        return Caps()
+    most = about.limits
+    return Caps(preferences=most.preferences, questions=most.questions, responses=most.responses)

@@ -18,6 +18,8 @@ _COLOURS = ("#0b62c4", "#c2410c")
 _INK, _SOFT, _GRID = "#1f2328", "#57606a", "#d9dee4"
 _MOST = 16
 """Questions in a picture: those that err most, or on which two groups differ most."""
+_LINES = 160
+"""Options in a picture, of as many questions: matplotlib draws no more than 65,535 pixels."""
 _LABEL = 58
 
 
@@ -49,7 +51,13 @@ def _telling(rows: Sequence[Row]) -> list[Row]:
             return distance(row)
         return miss(row.item, row.sides[0]) or 0.0
 
-    kept = set(sorted(range(len(rows)), key=lambda i: -weight(rows[i]))[:_MOST])
+    kept: set[int] = set()
+    left = _LINES
+    for place in sorted(range(len(rows)), key=lambda i: -weight(rows[i]))[:_MOST]:
+        size = len(rows[place].item.texts)
+        if not kept or size <= left:
+            kept.add(place)
+            left -= size
     return [row for place, row in enumerate(rows) if place in kept]
 
 

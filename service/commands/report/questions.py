@@ -193,7 +193,7 @@ def _number(where: str, found: object) -> float:
     try:
         readable = isinstance(found, int | float | str) and not isinstance(found, bool)
         value = float(found) if readable else float("nan")  # type: ignore[arg-type]
-    except ValueError:
+    except (ValueError, OverflowError):
         value = float("nan")
     if not abs(value) < float("inf"):
         raise InputError(f"{where}: must be a number; found {str(found)[:40]!r}")

@@ -31,7 +31,7 @@ Preference = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most that the service takes, as its document says; None where it does not."""
+    """The most that the service takes, as /version says; None where it does not."""
 
     preferences: int | None = None
     questions: int = _MOST_AT_ONCE

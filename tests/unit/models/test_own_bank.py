@@ -313,6 +313,36 @@ def test_the_kernel_stands_on_a_bounded_number_of_cells(monkeypatch: pytest.Monk
     assert bank.ground(Kind.RATING, frozenset()) is None
 
 
+def test_the_base_is_asked_once_for_what_all_kernels_stand_on() -> None:
+    """Each group has a ridge of its own; there it costs more than all else."""
+
+    class Counted(Guess):
+        asked = 0
+
+        def expect(self, items: Sequence[Known]) -> list[Expectation]:
+            self.asked += len(items)
+            return super().expect(items)
+
+    base = Counted()
+    bank = OwnBank(base)
+    for name in "abc":
+        bank.put(name, [share(question(n), 1, 0, 0) for n in range(20)])
+    first = expected(bank, asked(question(30)))
+    assert base.asked == 21
+    context = [share(question(31), 0, 1, 0)]
+    again = expected(bank, asked(question(30)), context=context)
+    assert base.asked == 23, "the question and the context alone"
+    np.testing.assert_array_equal(first[0].mean, again[0].mean)
+    bank.put("c", [share(question(19), 0, 1, 0)])
+    moved = expected(bank, asked(question(30)))
+    fresh = OwnBank(Guess())
+    for name in "ab":
+        fresh.put(name, [share(question(n), 1, 0, 0) for n in range(20)])
+    fresh.put("c", [share(question(19), 0, 1, 0)])
+    wanted = expected(fresh, asked(question(30)))
+    np.testing.assert_allclose(moved[0].mean, wanted[0].mean, rtol=1e-5)
+
+
 @pytest.mark.parametrize("dim", [3, 700])
 def test_vectors_of_any_dimension(dim: int) -> None:
     bank = OwnBank(EvenPrior())

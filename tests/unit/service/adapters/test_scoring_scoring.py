@@ -17,6 +17,7 @@ from models.llm_prior import Fit, Pool
 from models.prior import Prior
 from models.published import EvenPrior
 from models.scorer import Asked, ContextTooLargeError
+from service.adapters.scoring.banks import TenantBanks
 from service.adapters.scoring.pools import Pools
 from service.adapters.scoring.scoring import ModuleScorer
 from service.adapters.scoring.turns import CHUNK_TOKENS, TURN_CONTEXTS
@@ -331,6 +332,34 @@ async def test_others_have_their_turn_between_the_parts_of_what_is_asked_once(
     assert [len(call) for call in module.calls] == [1, TURN_CONTEXTS, 1, *[TURN_CONTEXTS] * 4]
     for i, row in enumerate(rows):
         np.testing.assert_allclose(row[0].distribution, question(2, 0).sum(1) + i, rtol=1e-5)
+
+
+async def test_with_own_groups_a_turn_is_one_context(module: SumModule) -> None:
+    """Each has a prior of its own, which takes longer than its encoding."""
+    worker = Worker()
+    scorer = ModuleScorer(
+        module, worker, cache_bytes=10_000, banks=TenantBanks(worker, EvenPrior())
+    )
+    rows = await scorer.predict_once([A, B, A], [question(2, 0)])
+    assert module.calls == [[1]] * 3
+    assert [len(row) for row in rows] == [1, 1, 1]
+    await scorer.close()
+
+
+async def test_many_questions_are_several_turns_and_keep_their_guesses(
+    module: SumModule,
+) -> None:
+    pools = Pools("llm", Fit("toy-lm", Pool(), Pool(1.0), {}))
+    scorer = ModuleScorer(module, Worker(), cache_bytes=10_000, pools=pools)
+    questions = [question(64, n) for n in range(CHUNK_TOKENS // 64 + 1)]
+    guesses = [*[None] * (len(questions) - 1), guess(0.5, 64)]
+    rows = await scorer.predict_once([A, B], questions, guesses=guesses)
+    assert module.calls == [[len(questions) - 1] * 2, [1, 1]]
+    assert module.expected[-1][0] > 0.4, "even shares are 1 of 64"
+    for bias, row in zip((1.0, 5.0), rows, strict=True):
+        for asked, found in zip(questions, row, strict=True):
+            np.testing.assert_allclose(found.distribution, asked.sum(1) + bias, rtol=1e-4)
+    await scorer.close()
 
 
 async def test_who_leaves_is_worked_for_no_further(scorer: ModuleScorer, module: SumModule) -> None:

@@ -28,14 +28,14 @@ def context(width: int) -> Context:
     return Context(f"{width}", (item,) if width else ())
 
 
-@given(sizes, st.integers(1, 300))
-def test_turns_hold_every_context_once_and_fit(widths: list[int], options: int) -> None:
+@given(sizes, st.integers(1, 300), st.integers(1, TURN_CONTEXTS))
+def test_turns_hold_every_context_once_and_fit(widths: list[int], options: int, most: int) -> None:
     contexts = [context(width) for width in widths]
-    found = list(turns(contexts, [vectors(options)]))
+    found = list(turns(contexts, [vectors(options)], most=most))
     assert [c for turn in found for c in turn] == contexts
     for turn in found:
         cells = sum((1 + w) * (1 + w + options) for w in (int(c.digest) for c in turn))
-        assert 1 <= len(turn) <= TURN_CONTEXTS
+        assert 1 <= len(turn) <= most
         assert cells <= TURN_CELLS or len(turn) == 1
 
 

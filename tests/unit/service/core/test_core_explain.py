@@ -298,6 +298,42 @@ async def test_who_leaves_ends_the_work(store: SqliteStore) -> None:
     assert scorer.left
 
 
+class Crowded(FakeScorer):
+    """Knows how many ask for lesser groups at a time."""
+
+    now = most = 0
+
+    async def predict_once(
+        self,
+        contexts: Sequence[Context],
+        questions: Sequence[FloatArray],
+        *,
+        guesses: Sequence[Guess | None] | None = None,
+    ) -> list[list[Prediction]]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(0.001)
+            return await super().predict_once(contexts, questions, guesses=guesses)
+        finally:
+            self.now -= 1
+
+
+async def test_however_many_are_explained_few_are_at_work(store: SqliteStore) -> None:
+    scorer = Crowded()
+    bench = Bench(store, scorer=scorer)
+    alone = await bench.explained(*ALL)
+    leaving = [asyncio.create_task(bench.explained(*ALL)) for _ in range(4)]
+    staying = [asyncio.create_task(bench.explained(*ALL)) for _ in range(8)]
+    await asyncio.sleep(0.01)
+    for task in leaving:
+        task.cancel()
+    # A place of who left is free again.
+    found = await asyncio.wait_for(asyncio.gather(*staying), 30)
+    assert all(by_index(one) == by_index(alone) for one in found)
+    assert scorer.most == 2
+
+
 async def test_a_share_that_is_not_finite_is_no_explanation(store: SqliteStore) -> None:
     bench = Bench(store, cached=True)
     await bench.register("g", *ALL)

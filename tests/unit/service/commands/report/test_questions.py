@@ -77,6 +77,7 @@ def test_rows_of_an_exported_file_and_of_a_survey(tmp_path: Path) -> None:
         ({**PARKS, "distribution": [1]}, "distribution: must be a list of 2 numbers"),
         ({**PARKS, "distribution": [1.5, -0.5]}, "distribution: must not be negative"),
         ({**PARKS, "distribution": [True, False]}, "distribution: must be a number"),
+        ({**PARKS, "counts": [10**400, 1]}, "counts: must be a number"),
         ({**PARKS, "counts": [0, 0]}, "counts: nobody answered"),
         ({**PARKS, "counts": [1, 2], "distribution": [0, 1]}, "distribution or counts, not both"),
         ({**PARKS, "ordinal": [1, 1]}, "ordinal: the positions are all equal"),

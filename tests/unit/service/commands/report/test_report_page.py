@@ -165,6 +165,16 @@ def test_the_pictures_are_the_same_each_time(number: int) -> None:
     assert to_png(replace(report(), rows=())) == {}
 
 
+def test_a_picture_has_a_size_that_can_be_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    long = Item(Kind.QUESTION, "Which?", tuple(f"Number {n}" for n in range(64)))
+    even = told(*[1 / 64] * 64)
+    rows = tuple(Row(long, (Side(even, even),)) for _ in range(16))
+    png = to_png(replace(report(), rows=rows))["predictions.png"]
+    height = int.from_bytes(png[20:24], "big")
+    assert 5_000 < height < 15_000
+
+
 def test_the_two_reports_have_the_same_colours() -> None:
     """The page of an evaluation is another module's, which this one may not import."""
     own, other = (
