@@ -38,8 +38,6 @@ def configure(*, level: str, style: Style, stream: TextIO | None = None) -> None
     for name in _OWN:
         logging.getLogger(name).setLevel(wanted)
     logging.captureWarnings(True)
-    # Nothing that is written here names them, and looking for them is half the cost of a record.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def adopt_libraries() -> None:
