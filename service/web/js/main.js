@@ -13,7 +13,6 @@
 //   go(view, params)     shows a view: app.go("predict", { groups: "a,b" }). The views that ask take
 //                        `groups` and what is asked: Predict `question` and `options` (one a line),
 //                        Generate `prompt`
-//   stay(view, params)   names what is shown in the address, without another entry in the history
 //   guard(mayLeave)      asked before the page is left; `mayLeave()` false: there is unsaved work
 //   askForKey()          opens the field for the API key
 
@@ -52,9 +51,6 @@ const app = {
     const query = new URLSearchParams(params).toString();
     location.hash = query ? `${view}?${query}` : view;
   },
-  stay(view, params = {}) {
-    history.replaceState(null, "", `#${view}?${new URLSearchParams(params)}`);
-  },
   guard: (mayLeave) => guards.push(mayLeave),
   askForKey: () => dialog.open(),
 };
@@ -65,10 +61,11 @@ const tabs = VIEWS.map((view) => {
   return { ...view, link, section: null, mounted: null };
 });
 
-/** Show the view that the address names; the first one for none and for an unknown one. */
+/** Show the view that the address names; the first one for none, nothing for an unknown one. */
 async function route({ focus = true } = {}) {
-  const [, id, query] = /^#?([^?]*)\??(.*)$/.exec(location.hash);
-  const tab = tabs.find((one) => one.id === id) ?? tabs[0];
+  const [id, query = ""] = location.hash.slice(1).split("?");
+  const tab = tabs.find((one) => one.id === (id || tabs[0].id));
+  if (!tab) return;
   for (const other of tabs) {
     if (other.section) other.section.hidden = other !== tab;
     if (other === tab) other.link.setAttribute("aria-current", "page");

@@ -1,6 +1,5 @@
 // Import of a file of groups: sent in parts where that can be done, with what was refused and where.
 
-import { ApiError } from "../api.js";
 import { run } from "../busy.js";
 import { field, fill, h } from "../dom.js";
 
@@ -46,7 +45,7 @@ export function importPanel(app, { imported }) {
 
   async function sendAll(chosen, total, signal) {
     const isCsv = chosen.name.toLowerCase().endsWith(".csv");
-    const parts = isCsv ? [{ content: chosen, from: 0, lines: null }] : linesIn(await textOf(chosen));
+    const parts = isCsv ? [{ content: chosen, from: 0, lines: null }] : linesIn(await chosen.text());
     const all = parts.reduce((sum, part) => sum + part.lines, 0);
     const bar = h("progress", { max: all || null, value: isCsv ? null : 0, "aria-label": "Lines imported" });
     if (parts.length > 1) fill(result, bar);
@@ -77,15 +76,6 @@ export function importPanel(app, { imported }) {
       result,
     ),
   );
-}
-
-/** The text of a file. Throws ApiError where it is not UTF-8: File.text() would put other characters in. */
-async function textOf(file) {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-  } catch {
-    throw new ApiError(422, { detail: `${file.name} is not UTF-8. Save it as UTF-8 and import it again.` });
-  }
 }
 
 /** Parts of whole lines, each with the number of lines before it. */

@@ -95,19 +95,14 @@ export function mount(root, app) {
     return answer === "drop";
   }
 
-  /** Name what is open in place of where the page was led: Back then leads past it. */
-  function stay() {
-    app.stay("groups", editor.id ? { id: editor.id } : { new: 1 });
-  }
-
   async function shown(params) {
     const id = params.get("id");
     const isNew = params.has("new");
     if (!id && !isNew) opening = null;
     if (editor ? (isNew && !editor.id) || (id !== null && editor.id === id) : !id && !isNew) return draw();
     // Coming back from another view leaves what is open as it is.
-    if (editor && !id && !isNew && editor.isDirty()) return stay();
-    if (!(await mayLeave())) return stay();
+    if (editor && !id && !isNew && editor.isDirty()) return app.go("groups", editor.id ? { id: editor.id } : { new: 1 });
+    if (!(await mayLeave())) return app.go("groups", editor.id ? { id: editor.id } : { new: 1 });
     if (id) await open(id);
     else if (isNew) edit(null);
     else show(null);
