@@ -341,6 +341,34 @@ def test_an_import_names_the_lines_that_were_refused(
     expect(page.get_by_label("Name", exact=True)).to_have_value("Group 700")
 
 
+def test_a_line_that_is_no_json_is_named_without_a_pointer(
+    empty: str, open_page: OpenPage, tmp_path: Path
+) -> None:
+    file = tmp_path / "broken.jsonl"
+    file.write_text('{"id": "a", "name": \n')
+    page = open_page(empty)
+    import_file(page, file)
+    expect(page.locator(".panel .faults li")).to_contain_text("Line 1: ")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_that_is_not_utf_8_is_refused(
+    empty: str, open_page: OpenPage, tmp_path: Path, encoding: str
+) -> None:
+    file = tmp_path / "old.jsonl"
+    line = json.dumps({"id": "a", "name": "Käufer", "preferences": []}, ensure_ascii=False)
+    file.write_text(line + "\n", encoding=encoding)
+    page = open_page(empty)
+    import_file(page, file)
+    alert = page.locator(".panel").get_by_role("alert")
+    expect(alert).to_contain_text("old.jsonl is not UTF-8, so nothing was imported.")
+    assert httpx.get(f"{empty}/groups", timeout=30).json()["data"] == []
+    file.write_text(line + "\n", encoding="utf-8-sig")
+    import_file(page, file)
+    expect(page.locator(".panel .notice")).to_have_text("1 created.")
+    expect(page.locator(".group-name")).to_have_text("Käufer")
+
+
 def test_a_csv_can_be_checked_before_it_is_written(
     empty: str, open_page: OpenPage, tmp_path: Path
 ) -> None:

@@ -78,6 +78,17 @@ def test_a_wrong_key_is_said(keyed: str, open_page: OpenPage) -> None:
     expect(alert).to_contain_text("This service does not know your API key. Enter another one.")
 
 
+def test_what_can_be_no_key_is_said(keyed: str, open_page: OpenPage) -> None:
+    page = open_page(keyed)
+    page.get_by_role("button", name="Enter a key").click()
+    enter(page, "schlüssel 日本")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("This is not an API key")
+    alert.get_by_role("button", name="Enter a key").click()
+    enter(page, ANN)
+    expect(alert).to_have_count(0)
+
+
 def test_an_export_sends_the_key(keyed: str, open_page: OpenPage) -> None:
     page = open_page(keyed)
     page.get_by_role("button", name="Enter a key").click()

@@ -163,6 +163,7 @@ def test_a_stream_of_generate_comes_event_by_event(examples: str, open_page: Ope
         ("/preferences/1/distribution", "Preference 2, distribution"),
         ("/preferences/0/options/2", "Preference 1, option 3"),
         ("/group_ids", "Group ids"),
+        ("/n", "Candidates"),
         ("", "The request"),
         ("/metadata/a~1b", "Metadata, a/b"),
     ],

@@ -68,6 +68,19 @@ def test_the_strongest_preference_comes_first_with_what_it_did(page: Page, examp
     assert share(page, "Without any") == round(found["prior"][0] * 100)
 
 
+def test_each_series_keeps_its_colour(page: Page) -> None:
+    def colour(series: str) -> str:
+        row = page.locator(".bar").filter(has_text=series).first
+        fill = row.locator(".track-fill")
+        return str(fill.evaluate("(one) => getComputedStyle(one).backgroundColor"))
+
+    before = [colour("As registered"), colour("Without any")]
+    page.locator(".influence").first.get_by_role("checkbox").uncheck()
+    expect(page.locator(".bar").filter(has_text="With the changes")).to_have_count(len(OPTIONS))
+    assert [colour("As registered"), colour("Without any")] == before
+    assert len({*before, colour("With the changes")}) == 3
+
+
 def test_the_prediction_moves_to_what_the_explanation_said(page: Page, examples: str) -> None:
     found = predict(examples, group_id=ID, explain=True)["explanation"][0]
     first = page.locator(".influence").first

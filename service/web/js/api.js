@@ -3,6 +3,7 @@
 import { readEvents } from "./sse.js";
 
 const KEY = "gpo-api-key";
+const IN_NO_KEY = /[^ -~]/; // fetch fails at most of these as if nothing had answered
 
 /** The address of `path` ("groups/town"), wherever the page itself is: behind a prefix, too. */
 export function addressOf(path) {
@@ -12,8 +13,8 @@ export function addressOf(path) {
 /** What the service refused, or that it did not answer. `message` is a sentence for a person. */
 export class ApiError extends Error {
   /** `status` 0: no answer; `problem`: the body (RFC 9457), or {}; `retryAfter`: seconds or null. */
-  constructor(status, problem = {}, { retryAfter = null, hasKey = false } = {}) {
-    super(sentenceOf(status, problem, { retryAfter, hasKey }));
+  constructor(status, problem = {}, { retryAfter = null, hasKey = false, isKey = true } = {}) {
+    super(sentenceOf(status, problem, { retryAfter, hasKey, isKey }));
     this.name = "ApiError";
     this.status = status;
     this.problem = problem;
@@ -54,6 +55,7 @@ export class Api {
   /** The response, which is no error. `body` goes as it is. Throws as `json` does. */
   async send(method, path, { headers = {}, body, signal } = {}) {
     const key = this.key;
+    if (IN_NO_KEY.test(key)) throw new ApiError(401, {}, { hasKey: true, isKey: false });
     const known = key ? { Authorization: `Bearer ${key}` } : {};
     let response;
     try {
@@ -103,7 +105,8 @@ const STATUSES = {
   504: "The time was up before there was an answer.",
 };
 
-function sentenceOf(status, problem, { retryAfter, hasKey }) {
+function sentenceOf(status, problem, { retryAfter, hasKey, isKey }) {
+  if (!isKey) return "This is not an API key: a key has letters, digits and signs of ASCII alone. Enter another one.";
   if (status === 401) {
     return hasKey
       ? "This service does not know your API key. Enter another one."
@@ -118,8 +121,12 @@ function sentenceOf(status, problem, { retryAfter, hasKey }) {
   return said + wait + trace;
 }
 
+// Fields that the page calls otherwise than the API does.
+const LABELS = { "/n": "Candidates", "/max_tokens": "Most tokens of each", "/timeout_s": "Time limit", "/steering": "The language model is told" };
+
 /** A pointer in words: /preferences/1/options/0 is "Preference 2, option 1". */
 export function nameOf(pointer) {
+  if (pointer in LABELS) return LABELS[pointer];
   const words = [];
   for (const part of pointer.split("/").slice(1)) {
     const name = part.replaceAll("~1", "/").replaceAll("~0", "~");

@@ -11,10 +11,11 @@ const percent = (value) => `${Math.round(value * 100)}`;
 /**
  * One block for each option, in it one bar for each series.
  *
- *     shareBars({ options, series: [{ name, shares, intervals, truth }] })
+ *     shareBars({ options, series: [{ name, shares, intervals, truth, colour }] })
  *
  * `shares` lie in [0, 1] in the order of the options; `intervals` are [lo, hi] each; `truth`, a
- * share each as well, is marked if given. Returns a list.
+ * share each as well, is marked if given; `colour` is the place among the series' colours, that of
+ * the series in the list unless given. Returns a list.
  */
 export function shareBars({ options, series }) {
   return h(
@@ -31,7 +32,7 @@ export function shareBars({ options, series }) {
           series.map((one, index) =>
             bar({
               name: one.name,
-              index,
+              index: one.colour ?? index,
               value: one.shares[at],
               interval: one.intervals?.[at],
               truth: one.truth?.[at],

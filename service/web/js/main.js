@@ -13,9 +13,11 @@
 //   go(view, params)     shows a view: app.go("predict", { groups: "a,b" }). The views that ask take
 //                        `groups` and what is asked: Predict `question` and `options` (one a line),
 //                        Generate `prompt`
+//   rename(view, params) makes this the address of what is shown, in place of the one it has
 //   guard(mayLeave)      asked before the page is left; `mayLeave()` false: there is unsaved work
 //   askForKey()          opens the field for the API key
 
+import { addressFor, readAddress } from "./address.js";
 import { Api, ApiError } from "./api.js";
 import { problemNotice } from "./busy.js";
 import { fill, h } from "./dom.js";
@@ -48,8 +50,10 @@ const app = {
     requestAnimationFrame(() => (live.textContent = text));
   },
   go(view, params = {}) {
-    const query = new URLSearchParams(params).toString();
-    location.hash = query ? `${view}?${query}` : view;
+    location.hash = addressFor(view, params);
+  },
+  rename(view, params = {}) {
+    history.replaceState(null, "", `#${addressFor(view, params)}`);
   },
   guard: (mayLeave) => guards.push(mayLeave),
   askForKey: () => dialog.open(),
@@ -61,11 +65,15 @@ const tabs = VIEWS.map((view) => {
   return { ...view, link, section: null, mounted: null };
 });
 
-/** Show the view that the address names; the first one for none, nothing for an unknown one. */
+/** Show the view that the address names; the first one for none. An unknown one changes nothing. */
 async function route({ focus = true } = {}) {
-  const [id, query = ""] = location.hash.slice(1).split("?");
-  const tab = tabs.find((one) => one.id === (id || tabs[0].id));
-  if (!tab) return;
+  let { view, params } = readAddress();
+  if (!tabs.some((one) => one.id === view)) {
+    if (view && tabs.some((one) => one.section)) return;
+    if (view) params = new URLSearchParams(); // they were for another view
+    view = tabs[0].id;
+  }
+  const tab = tabs.find((one) => one.id === view);
   for (const other of tabs) {
     if (other.section) other.section.hidden = other !== tab;
     if (other === tab) other.link.setAttribute("aria-current", "page");
@@ -78,7 +86,7 @@ async function route({ focus = true } = {}) {
     tab.ready = tab.load().then((module) => (tab.mounted = module.mount(tab.section, app)));
   }
   await tab.ready;
-  tab.mounted?.shown?.(new URLSearchParams(query));
+  tab.mounted?.shown?.(params);
   // So that a screen reader begins with the new view, and the next Tab is inside it.
   if (focus) main.focus({ preventScroll: true });
 }

@@ -11,9 +11,10 @@ const NEW = { id: "", name: "", description: null, metadata: null, preferences: 
 /**
  * `{ element, id, isDirty(), focus() }` for `group`, which has its preferences; null for a new one.
  *
- * `saved(group)` and `deleted(id)` tell what was done, `reload(id)` asks for the group anew.
+ * `saved(group)` and `deleted(id)` tell what was done, `discarded()` that a new one is not wanted,
+ * `reload(id)` asks for the group anew.
  */
-export function groupEditor(app, given, { saved, deleted, reload }) {
+export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
   const opened = given ?? NEW;
   let group = given; // at the version that the next write replaces
   let stored = null; // the body as it was opened, to tell what changed
@@ -176,7 +177,9 @@ export function groupEditor(app, given, { saved, deleted, reload }) {
         state,
         h("span", { class: "grow" }),
         copyButtons(app, request),
-        group && h("button", { type: "button", class: "danger", on: { click: remove } }, "Delete"),
+        group
+          ? h("button", { type: "button", class: "danger", on: { click: remove } }, "Delete")
+          : h("button", { type: "button", on: { click: discarded } }, "Discard"),
       ),
     ),
   );

@@ -1,5 +1,6 @@
 // Import of a file of groups: sent in parts where that can be done, with what was refused and where.
 
+import { ApiError } from "../api.js";
 import { run } from "../busy.js";
 import { field, fill, h } from "../dom.js";
 
@@ -45,7 +46,7 @@ export function importPanel(app, { imported }) {
 
   async function sendAll(chosen, total, signal) {
     const isCsv = chosen.name.toLowerCase().endsWith(".csv");
-    const parts = isCsv ? [{ content: chosen, from: 0, lines: null }] : linesIn(await chosen.text());
+    const parts = isCsv ? [{ content: chosen, from: 0, lines: null }] : linesIn(await textOf(chosen));
     const all = parts.reduce((sum, part) => sum + part.lines, 0);
     const bar = h("progress", { max: all || null, value: isCsv ? null : 0, "aria-label": "Lines imported" });
     if (parts.length > 1) fill(result, bar);
@@ -76,6 +77,16 @@ export function importPanel(app, { imported }) {
       result,
     ),
   );
+}
+
+/** The file's text. Throws ApiError if it is not UTF-8: `text()` would replace what it cannot read. */
+async function textOf(chosen) {
+  const bytes = await chosen.arrayBuffer();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ApiError(0, { detail: `${chosen.name} is not UTF-8, so nothing was imported. Save it as UTF-8 and import it again.` });
+  }
 }
 
 /** Parts of whole lines, each with the number of lines before it. */
@@ -118,6 +129,12 @@ function summary(total, checked) {
   return `${checked ? "Checked, nothing written: " : ""}${some.join(", ") || "no groups"}.`;
 }
 
+/** Where in its line, if that is known. */
+function placeOf({ column, pointer }) {
+  if (column) return ` column ${column}`;
+  return pointer ? ` ${pointer}` : "";
+}
+
 function report(total, checked) {
   const kind = total.refused ? "bad" : "good";
   return [
@@ -131,7 +148,7 @@ function report(total, checked) {
             "li",
             {},
             h("strong", {}, `Line ${fault.line}`),
-            ` ${fault.column ? `column ${fault.column}` : fault.pointer}: ${fault.detail}`,
+            `${placeOf(fault)}: ${fault.detail}`,
           ),
         ),
         total.faults.length > SHOWN && h("li", {}, `and ${total.faults.length - SHOWN} more`),

@@ -1,5 +1,6 @@
 // The view Generate: a prompt, the candidates as they are drawn, and which one each group chooses.
 
+import { onlyNews } from "../address.js";
 import { run } from "../busy.js";
 import { copyButtons } from "../copy.js";
 import { fill, h } from "../dom.js";
@@ -83,8 +84,10 @@ export function mount(root, app) {
     h("div", { class: "two" }, form, side),
   );
 
+  const news = onlyNews();
   return {
-    shown(params) {
+    shown(address) {
+      const params = news(address);
       if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
       if (params.has("prompt")) fields.prompt.value = params.get("prompt");
       picker.draw();

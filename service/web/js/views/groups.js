@@ -1,5 +1,6 @@
 // The view Groups: the list, the group that is open, import and export, a first step for newcomers.
 
+import { readAddress } from "../address.js";
 import { ask } from "../ask.js";
 import { run } from "../busy.js";
 import { fill, h } from "../dom.js";
@@ -58,6 +59,11 @@ export function mount(root, app) {
           app.go("groups");
           app.announce("Deleted.");
         },
+        async discarded() {
+          if (!(await mayLeave())) return;
+          show(null);
+          app.go("groups");
+        },
         reload: open,
       }),
     );
@@ -95,14 +101,19 @@ export function mount(root, app) {
     return answer === "drop";
   }
 
+  /** The address becomes that of what is open. Not by a step onwards, from which Back leads here again. */
+  function keepOpen() {
+    if (readAddress().view === "groups") app.rename("groups", editor.id ? { id: editor.id } : { new: 1 });
+  }
+
   async function shown(params) {
     const id = params.get("id");
     const isNew = params.has("new");
     if (!id && !isNew) opening = null;
     if (editor ? (isNew && !editor.id) || (id !== null && editor.id === id) : !id && !isNew) return draw();
     // Coming back from another view leaves what is open as it is.
-    if (editor && !id && !isNew && editor.isDirty()) return app.go("groups", editor.id ? { id: editor.id } : { new: 1 });
-    if (!(await mayLeave())) return app.go("groups", editor.id ? { id: editor.id } : { new: 1 });
+    if (editor && !id && !isNew && editor.isDirty()) return keepOpen();
+    if (!(await mayLeave())) return keepOpen();
     if (id) await open(id);
     else if (isNew) edit(null);
     else show(null);

@@ -1,5 +1,6 @@
 // The view Predict: a question with options, and how one or several groups would answer it.
 
+import { onlyNews } from "../address.js";
 import { run } from "../busy.js";
 import { SERIES } from "../bars.js";
 import { copyButtons } from "../copy.js";
@@ -79,8 +80,10 @@ export function mount(root, app) {
     h("div", { class: "two" }, form, result),
   );
 
+  const news = onlyNews();
   return {
-    shown(params) {
+    shown(address) {
+      const params = news(address);
       if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
       if (params.has("question")) question.value = params.get("question");
       if (params.has("options")) options.value = params.get("options");

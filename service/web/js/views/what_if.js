@@ -1,5 +1,6 @@
 // The view What if: which of a group's preferences carry an answer, and what others would make of it.
 
+import { onlyNews } from "../address.js";
 import { run } from "../busy.js";
 import { field, fill, h } from "../dom.js";
 import { groupPicker } from "../group_picker.js";
@@ -77,8 +78,10 @@ export function mount(root, app) {
     h("div", { class: "two" }, form, result),
   );
 
+  const news = onlyNews();
   return {
-    shown(params) {
+    shown(address) {
+      const params = news(address);
       if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
       if (params.has("question")) question.value = params.get("question");
       if (params.has("options")) options.value = params.get("options");

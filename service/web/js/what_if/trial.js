@@ -73,9 +73,9 @@ export function trial(app, { group, prediction, notice = null }) {
 
   function draw({ isOld = false } = {}) {
     const series = [
-      { name: "As registered", shares: prediction.distribution, intervals: prediction.interval },
-      changedTo && { name: "With the changes", shares: changedTo.distribution, intervals: changedTo.interval },
-      prediction.prior && { name: "Without any", shares: prediction.prior },
+      { name: "As registered", colour: 0, shares: prediction.distribution, intervals: prediction.interval },
+      changedTo && { name: "With the changes", colour: 1, shares: changedTo.distribution, intervals: changedTo.interval },
+      prediction.prior && { name: "Without any", colour: 2, shares: prediction.prior },
     ].filter(Boolean);
     fill(figure, shareBars({ options, series }));
     figure.classList.toggle("is-old", isOld);
