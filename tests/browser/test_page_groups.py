@@ -443,31 +443,3 @@ def test_names_are_texts_and_nothing_else(empty: str, open_page: OpenPage) -> No
     expect(page.locator(".editor h2")).to_have_text(name)
     expect(page.locator(".group-name")).to_have_text(name)
     assert page.locator("main img, main b").count() == 0
-
-
-def test_back_leads_past_a_group_that_is_not_saved(examples: str, open_page: OpenPage) -> None:
-    page = open_page(examples)
-    page.goto(f"{examples}/#predict")
-    page.get_by_role("link", name="Groups", exact=True).click()
-    page.get_by_role("link", name="New group").click()
-    page.get_by_label("Name", exact=True).fill("Half done")
-    page.get_by_role("link", name="Groups", exact=True).click()
-    expect(page).to_have_url(f"{examples}/#groups?new=1")
-    for _ in range(3):
-        page.go_back()
-    expect(page).to_have_url(f"{examples}/#predict")
-    page.get_by_role("link", name="Groups", exact=True).click()
-    expect(page.get_by_label("Name", exact=True)).to_have_value("Half done")
-
-
-def test_a_file_that_is_not_utf8_is_refused(
-    empty: str, open_page: OpenPage, tmp_path: Path
-) -> None:
-    file = tmp_path / "groups.jsonl"
-    file.write_bytes('{"name": "Café", "preferences": []}\n'.encode("latin-1"))
-    page = open_page(empty)
-    page.get_by_text("Import a file", exact=True).click()
-    page.locator("[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("groups.jsonl is not UTF-8.")).to_be_visible()
-    assert httpx.get(f"{empty}/groups", timeout=30).json()["data"] == []
