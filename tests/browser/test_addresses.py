@@ -45,10 +45,11 @@ def test_back_leaves_what_was_typed(examples: str, open_page: OpenPage, view: st
 def test_a_link_that_is_followed_again_fills_the_form_again(
     examples: str, open_page: OpenPage
 ) -> None:
-    page = open_page(f"{examples}/#groups")
+    page = open_page(f"{examples}/#predict?groups={IDS[0]}")
     link = page.get_by_role("link", name="Ask how they would answer")
     field = page.locator(".view-predict").get_by_label("Question")
-    page.get_by_role("link", name="City tenants").wait_for()
+    expect(page.get_by_label("City tenants")).to_be_checked()
+    page.get_by_role("link", name="Groups", exact=True).click()
     link.click()
     expect(field).not_to_have_value("")
     asked = field.input_value()
