@@ -200,6 +200,18 @@ def test_a_group_that_is_too_large_to_explain_is_asked_without(
     expect(page.locator(".verdict")).to_contain_text("Without 1 of 300 preferences: ")
 
 
+def test_a_group_that_changes_between_two_answers_is_read_again(
+    examples: str, open_page: OpenPage
+) -> None:
+    """An explanation names preferences by their places in one version."""
+    page = open_page(f"{examples}/#what-if?{ADDRESS}")
+    now = httpx.get(f"{examples}/groups/{ID}", params={"include": "preferences"}).json()
+    before = {**now, "version": now["version"] - 1, "preferences": now["preferences"][:1]}
+    page.route("**/groups/*include=preferences", lambda r: r.fulfill(json=before), times=1)
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator(".influence")).to_have_count(20)
+
+
 def test_a_group_that_is_gone_is_said_in_a_sentence(examples: str, open_page: OpenPage) -> None:
     page = open_page(f"{examples}/#what-if?{ADDRESS}", allowed=("404", "Failed to load resource"))
     expect(view(page).get_by_label("City tenants")).to_be_checked()

@@ -129,16 +129,20 @@ async def test_others_are_answered_while_a_large_group_is_explained(tmp_path: Pa
     assert max(waits) < took / 4
 
 
-async def test_who_leaves_and_who_waits_too_long_end_the_work(tmp_path: Path) -> None:
+async def test_an_explanation_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     large = [
         {"prompt": "A day off?", "response": f"Number {n}.", "score": (n % 10) / 10}
         for n in range(250)
     ]
     async with open_real(sqlite_url(tmp_path), "released", request_timeout_s=1.0) as client:
-        await ask(client, NEW, preferences=large)
-        body = {"questions": [NEW], "preferences": large, "explain": True}
+        body = {"questions": [NEW], "preferences": large}
+        # The first time embeds 250 texts, which a busy machine does in more than a second.
+        tries = [await client.post("/predict", json=body)]
+        while tries[-1].status_code == 504 and len(tries) < 30:
+            tries.append(await client.post("/predict", json=body))
+        assert tries[-1].status_code == 200, tries[-1].text
         since = time.monotonic()
-        response = await client.post("/predict", json=body)
+        response = await client.post("/predict", json={**body, "explain": True})
         assert response.status_code == 504, response.text
         assert time.monotonic() - since < 3
         since = time.monotonic()

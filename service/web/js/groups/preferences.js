@@ -4,7 +4,8 @@ import { fill, h } from "../dom.js";
 import { shareForm } from "./share_form.js";
 import { comparisonForm, ratingForm } from "./text_forms.js";
 
-const KINDS = {
+/** The kinds: `title`, the `form` of one, an `empty` one, and how one is told in a line. */
+export const KINDS = {
   share: {
     title: "Survey question",
     form: shareForm,

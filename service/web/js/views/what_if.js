@@ -33,13 +33,22 @@ export function mount(root, app) {
     if (said) return fill(status, h("p", { class: "notice bad", role: "alert" }, said));
     const [id] = picker.ids();
     await run(app, { host: status, button, label: "Leaving out each preference in turn" }, async (signal) => {
+      const found = await explained(id, signal);
+      fill(result, trial(app, found));
+      app.announce(`${found.group.name}: ${found.prediction.top}.`);
+    });
+  }
+
+  /** The group and its prediction of one version: in another, an index names another preference. */
+  async function explained(id, signal) {
+    for (;;) {
       const [group, answer] = await Promise.all([
         app.api.get(`groups/${encodeURIComponent(id)}?include=preferences`, { signal }),
         explain(id, signal),
       ]);
-      fill(result, trial(app, { group: { ...group, preferences: group.preferences ?? [] }, ...answer }));
-      app.announce(`${group.name}: ${answer.prediction.top}.`);
-    });
+      if (group.version !== answer.prediction.group_version) continue; // it was changed in between
+      return { group: { ...group, preferences: group.preferences ?? [] }, ...answer };
+    }
   }
 
   /** The prediction with its explanation; for a group that is too large, without, and why. */

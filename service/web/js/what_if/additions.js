@@ -1,15 +1,11 @@
 // Preferences that are tried out: a form for one more, and those that were added.
 
 import { field, fill, h } from "../dom.js";
-import { shareForm } from "../groups/share_form.js";
-import { comparisonForm, ratingForm } from "../groups/text_forms.js";
+import { KINDS } from "../groups/preferences.js";
 import { detailOf, labelOf } from "./labels.js";
 
-const KINDS = {
-  share: { title: "Survey question", form: shareForm, empty: { question: "", options: ["Yes", "No"], distribution: [0.5, 0.5] } },
-  rating: { title: "Rated answer", form: ratingForm, empty: { prompt: "", response: "", score: 0.9 } },
-  comparison: { title: "Comparison", form: comparisonForm, empty: { prompt: "", chosen: "", rejected: "" } },
-};
+// What one begins with here, where that is not what the editor begins with.
+const FIRST = { share: { options: ["Yes", "No"] }, rating: { score: 0.9 } };
 
 /** `{ element, value(), reset() }`; `changed()` is called when one was added or taken out. */
 export function additions({ changed, announce }) {
@@ -38,7 +34,8 @@ export function additions({ changed, announce }) {
   );
 
   function begin() {
-    form = KINDS[kind.value].form(structuredClone(KINDS[kind.value].empty), { changed() {}, announce });
+    const { form: make, empty } = KINDS[kind.value];
+    form = make(structuredClone({ ...empty, ...FIRST[kind.value] }), { changed() {}, announce });
     fill(place, form.element);
     fill(status);
   }
