@@ -93,6 +93,11 @@ class Records:
         """Every record that holds something. A CSV's rows of one group follow each other."""
         return self._jsonl() if self._format == "jsonl" else self._csv()
 
+    @property
+    def lacks_header(self) -> bool:
+        """Whether this is CSV that has been read and begins with no names of columns."""
+        return self._format == "csv" and not self.header.strip()
+
     def _read(self, stream: Iterable[bytes]) -> Iterator[bytes]:
         for number, line in enumerate(stream, 1):
             self._line = number
