@@ -31,7 +31,7 @@ from service.client import (
 )
 from service.client_settings import ClientSettings
 from service.commands.bodies import InputError
-from service.commands.group_files import STANDARD, Records, format_of, open_to_read
+from service.commands.group_files import STANDARD, Records, format_given, open_to_read
 from service.commands.import_parts import Part, Poster, parts
 from service.commands.import_report import Bar, Report
 from service.commands.journal import Digest, Journal, Progress, keep_refused
@@ -83,7 +83,7 @@ class _Import:
         self._client = client
         self._name = name
         self._options = options
-        self._format = format_of(options.file, options.format)
+        self._format = format_given(options.file, options.format)
         self._journal = Journal.beside(None if options.file == STANDARD else options.file)
         whose = _fingerprint(options.api_key or ClientSettings.from_environment().api_key)
         self._target = f"{client.base_url} {whose} {self._format} {options.on_conflict}"

@@ -12,7 +12,7 @@ from fixtures.raw_http import problem, scripted
 from fixtures.serve_process import serving
 from test_commands import Shell
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "groups"
+EXAMPLES = Path(__file__).resolve().parents[2] / "service" / "web" / "example-groups"
 GROUPS = ("city-tenants", "small-landlords")
 
 
@@ -60,12 +60,15 @@ def predicted(url: str, asked: dict[str, Any], preferences: list[Any]) -> dict[s
     return found
 
 
-def test_fewer_folds_leave_out_more(gpo: Shell) -> None:
+def test_fewer_folds_leave_out_more(gpo: Shell, service_url: str) -> None:
     each = json.loads(gpo("report", "city-tenants", "--json").stdout)
-    none = json.loads(gpo("report", "city-tenants", "--json", "--folds", "1").stdout)
-    assert each["items"][0] != none["items"][0]
-    [side] = none["items"][0]["groups"]
-    assert side["predicted"] == pytest.approx(side["without_preferences"], abs=1e-6)
+    half = json.loads(gpo("report", "city-tenants", "--json", "--folds", "2").stdout)
+    assert each["items"][0] != half["items"][0]
+    preferences = httpx.get(f"{service_url}/groups/city-tenants?include=preferences").json()
+    preferences = preferences["preferences"]
+    others = predicted(service_url, preferences[0], preferences[1::2])
+    [side] = half["items"][0]["groups"]
+    assert side["predicted"] == pytest.approx(others["distribution"], abs=1e-6)
 
 
 def test_two_groups_and_a_file_of_questions(gpo: Shell, service_url: str) -> None:
@@ -122,7 +125,7 @@ def test_what_is_wrong_is_a_sentence_and_leaves_what_is_there(gpo: Shell) -> Non
     [
         (["a", "--out", "nowhere/a.html"], "there is no folder nowhere"),
         (["a", "--out", "."], "is a folder"),
-        (["a", "--folds", "0"], "--folds must be 1 or more"),
+        (["a", "--folds", "0"], "--folds must be 2 or more"),
         (["a", "--compare", "a"], "--compare must name another group"),
         (["a", "--questions", "nowhere.csv"], "nowhere.csv cannot be read"),
         ([], "usage: gpo report"),
