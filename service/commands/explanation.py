@@ -12,32 +12,41 @@ from service.commands.views import plain
 
 _HALF = 10  # characters on each side of the middle
 _SHOWN = 20
+_NAMED = 40
+"""Characters of an option in the heading."""
 _UP, _DOWN = "green", "red"
 
 
 def explanation(predicted: Prediction) -> RenderableType:
-    """The strongest preferences, with what they did to the option that they moved most."""
+    """The strongest preferences, with what each did to the share of the predicted top option.
+
+    All rows are about that one option: with two the influences are equal but for their signs, and
+    the option that a preference moved most would be a matter of the last digit.
+    """
     found = predicted.explanation or []
     if not found:
         return Text("  The group has no preferences: this is what is expected of anyone.", "dim")
+    at = predicted.options.index(predicted.top)
     longest = max(one.strength for one in found)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("preference")
     table.add_column("moved", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("option")
     for one in found[:_SHOWN]:
-        at = max(range(len(one.influence)), key=lambda i: abs(one.influence[i]))
         change = one.influence[at]
         table.add_row(
             Text(plain(one.preference)),
             _diverging(change / longest if longest else 0.0),
             f"{100 * change:+.1f}",
-            Text(plain(predicted.options[at])),
         )
+    heading = Text(f"  How each preference moved the share of “{_cut(plain(predicted.top))}”")
     rest = len(found) - _SHOWN
     more = [Text(f"  and {rest} that moved less (--json has all)", "dim")] if rest > 0 else []
-    return Group(table, *more, _prior(predicted))
+    return Group(heading, table, *more, _prior(predicted))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _NAMED else f"{text[: _NAMED - 1].rstrip()}…"
 
 
 def _diverging(part: float) -> Text:

@@ -19,7 +19,7 @@ import httpx
 
 from service.client import GPOClient
 from service.commands.bodies import InputError
-from service.commands.group_files import STANDARD, Record, Records, format_of
+from service.commands.group_files import STANDARD, Record, Records, format_given
 from service.commands.import_report import Bar
 from service.remote.transfer import Format, export
 
@@ -28,7 +28,7 @@ _SHOWN_EACH = 100
 
 def run(client: GPOClient, options: argparse.Namespace) -> int:
     """Export; 0. Raises GPOError, InputError."""
-    format = format_of(options.file, options.format)
+    format = format_given(options.file, options.format)
     if options.file == STANDARD:
         sys.stdout.flush()
         _copy(client, sys.stdout.buffer, format, after=None, had=0)

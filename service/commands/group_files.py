@@ -43,16 +43,24 @@ class Record:
         return _lines_in(self.content)
 
 
-def format_of(name: str, given: Format | None) -> Format:
-    """The format that was given, or that the name tells. Raises InputError."""
+def format_given(name: str, given: Format | None) -> Format:
+    """What --format gave, or else the name tells. Raises InputError, which names the option."""
     if given is not None:
         return given
+    try:
+        return format_of(name)
+    except InputError as exc:
+        raise InputError(f"{exc}; say --format jsonl or --format csv") from exc
+
+
+def format_of(name: str) -> Format:
+    """The format that the name tells. Raises InputError."""
     if name == STANDARD:
         return "jsonl"
     suffixes = [suffix for suffix in Path(name).suffixes if suffix != ".gz"]
     found = _SUFFIXES.get(suffixes[-1].lower()) if suffixes else None
     if found is None:
-        raise InputError(f"{name} is neither .jsonl nor .csv; say --format jsonl or --format csv")
+        raise InputError(f"{name} is neither .jsonl nor .csv")
     return found
 
 
@@ -92,6 +100,11 @@ class Records:
     def __iter__(self) -> Iterator[Record]:
         """Every record that holds something. A CSV's rows of one group follow each other."""
         return self._jsonl() if self._format == "jsonl" else self._csv()
+
+    @property
+    def lacks_header(self) -> bool:
+        """Whether this is CSV that has been read and begins with no names of columns."""
+        return self._format == "csv" and not self.header.strip()
 
     def _read(self, stream: Iterable[bytes]) -> Iterator[bytes]:
         for number, line in enumerate(stream, 1):

@@ -73,7 +73,7 @@ class Report:
     def __init__(self, name: str, *, as_json: bool) -> None:
         self.counts: Counter[str] = Counter()
         self.lines = 0
-        self._name = name
+        self.name = name
         self._as_json = as_json
         self._shown = 0
 
@@ -87,7 +87,7 @@ class Report:
             if self._shown > MOST_SHOWN:
                 continue
             at = error["column"] or error["pointer"] or "group"
-            where = f"{self._name}:{error['line']}: {at}"
+            where = f"{self.name}:{error['line']}: {at}"
             sys.stderr.write(f"{plain(where)}: {plain(error['detail'])}\n")
 
     def end(self, *, dry_run: bool) -> None:

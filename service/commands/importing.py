@@ -18,15 +18,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.client import GPOClient, GPOError, NotFound
+from service.client import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    GeneratorFailed,
+    GPOClient,
+    GPOError,
+    NotFound,
+    RateLimited,
+    ServerFailed,
+    Unavailable,
+)
 from service.client_settings import ClientSettings
-from service.commands.group_files import STANDARD, Records, format_of, open_to_read
+from service.commands.bodies import InputError
+from service.commands.group_files import STANDARD, Records, format_given, open_to_read
 from service.commands.import_parts import Part, Poster, parts
 from service.commands.import_report import Bar, Report
 from service.commands.journal import Digest, Journal, Progress, keep_refused
 
 # The server has work while the next part is read; parts are taken for done in their order.
 _AT_ONCE = 2
+# What may be gone when the same command is given again; a file that is wrong stays wrong. A proxy
+# in front of the service answers 502 and 504, too.
+_PASSING = (
+    ConnectionFailed,
+    DeadlineExceeded,
+    GeneratorFailed,
+    RateLimited,
+    ServerFailed,
+    Unavailable,
+)
 
 
 def run(client: GPOClient, options: argparse.Namespace) -> int:
@@ -62,7 +83,7 @@ class _Import:
         self._client = client
         self._name = name
         self._options = options
-        self._format = format_of(options.file, options.format)
+        self._format = format_given(options.file, options.format)
         self._journal = Journal.beside(None if options.file == STANDARD else options.file)
         whose = _fingerprint(options.api_key or ClientSettings.from_environment().api_key)
         self._target = f"{client.base_url} {whose} {self._format} {options.on_conflict}"
@@ -151,7 +172,10 @@ class _Sending:
         return True
 
     def run(self) -> Report:
-        """Send the rest; what was told to be done is in the journal whatever happens."""
+        """Send the rest; what was told to be done is in the journal whatever happens.
+
+        Raises GPOError, and InputError for CSV without a header.
+        """
         pending: deque[tuple[Part, Future[list[dict[str, Any]]]]] = deque()
         cut = parts(
             self._records, self._lines, self._digest, read=self._progress.records, size=self._bytes
@@ -170,9 +194,12 @@ class _Sending:
                     self._settle(pending)
                 self._tell_interruption()
                 raise
-            except GPOError:
-                self._tell_interruption()
+            except GPOError as exc:
+                if self._there or isinstance(exc, _PASSING):
+                    self._tell_interruption()
                 raise
+        if self._file.lacks_header:
+            raise InputError(f"{self._report.name} has no header: CSV begins with its columns")
         self._journal.remove()
         self._report.lines = self._progress.line
         return self._report
@@ -197,13 +224,17 @@ class _Sending:
         groups = self._report.counts.total()
         self._bar.set(done=part.size, groups=groups, lines=part.line, new=groups - self._skipped)
 
+    @property
+    def _there(self) -> int:
+        """Groups of the file that the server has."""
+        return self._report.counts.total() - self._report.counts["refused"]
+
     def _tell_interruption(self) -> None:
-        counts = self._report.counts
-        there = counts.total() - counts["refused"]
         again = (
             "the same command goes on from there" if self._journal.is_kept else "nothing is kept"
         )
-        _say(f"interrupted behind line {self._progress.line:,}, {there:,} groups are in; {again}")
+        done = "1 group is in" if self._there == 1 else f"{self._there:,} groups are in"
+        _say(f"interrupted behind line {self._progress.line:,}, {done}; {again}")
 
 
 def _fingerprint(api_key: str | None) -> str:

@@ -221,6 +221,6 @@ def _add_report(
         "--folds",
         metavar="N",
         type=int,
-        help="cut the preferences into N parts and predict each from the others (each on its own; "
-        "20 parts of more than 100)",
+        help="cut the preferences into N parts, 2 or more, and predict each from the others (each "
+        "on its own; 20 parts of more than 100)",
     )

@@ -108,7 +108,7 @@ def test_an_explanation_shows_what_each_preference_did(gpo: Shell) -> None:
     assert places == sorted(places)
     assert "Percentage points" in shown
     for entry in prediction["explanation"]:
-        moved = max(entry["influence"], key=abs)
+        moved = entry["influence"][prediction["options"].index(prediction["top"])]
         assert f"{100 * moved:+.1f}" in shown
     prior = [f"{share:.0%}" for share in prediction["prior"]]
     assert f"Without any: Swim {prior[0]}, Hike {prior[1]}." in " ".join(shown.split())

@@ -12,15 +12,14 @@ from fixtures.raw_http import problem, scripted
 from fixtures.serve_process import serving
 from test_commands import Shell
 
-from service.demo import GROUPS
-
-NAMES = ("city-tenants", "small-landlords")
+EXAMPLES = Path(__file__).resolve().parents[2] / "service" / "web" / "example-groups"
+GROUPS = ("city-tenants", "small-landlords")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def groups(service_url: str) -> None:
-    for name in NAMES:
-        body = (GROUPS / f"{name}.json").read_bytes()
+    for name in GROUPS:
+        body = (EXAMPLES / f"{name}.json").read_bytes()
         httpx.put(f"{service_url}/groups/{name}", content=body).raise_for_status()
 
 
@@ -61,12 +60,15 @@ def predicted(url: str, asked: dict[str, Any], preferences: list[Any]) -> dict[s
     return found
 
 
-def test_fewer_folds_leave_out_more(gpo: Shell) -> None:
+def test_fewer_folds_leave_out_more(gpo: Shell, service_url: str) -> None:
     each = json.loads(gpo("report", "city-tenants", "--json").stdout)
-    none = json.loads(gpo("report", "city-tenants", "--json", "--folds", "1").stdout)
-    assert each["items"][0] != none["items"][0]
-    [side] = none["items"][0]["groups"]
-    assert side["predicted"] == pytest.approx(side["without_preferences"], abs=1e-6)
+    half = json.loads(gpo("report", "city-tenants", "--json", "--folds", "2").stdout)
+    assert each["items"][0] != half["items"][0]
+    preferences = httpx.get(f"{service_url}/groups/city-tenants?include=preferences").json()
+    preferences = preferences["preferences"]
+    others = predicted(service_url, preferences[0], preferences[1::2])
+    [side] = half["items"][0]["groups"]
+    assert side["predicted"] == pytest.approx(others["distribution"], abs=1e-6)
 
 
 def test_two_groups_and_a_file_of_questions(gpo: Shell, service_url: str) -> None:
@@ -123,7 +125,7 @@ def test_what_is_wrong_is_a_sentence_and_leaves_what_is_there(gpo: Shell) -> Non
     [
         (["a", "--out", "nowhere/a.html"], "there is no folder nowhere"),
         (["a", "--out", "."], "is a folder"),
-        (["a", "--folds", "0"], "--folds must be 1 or more"),
+        (["a", "--folds", "0"], "--folds must be 2 or more"),
         (["a", "--compare", "a"], "--compare must name another group"),
         (["a", "--questions", "nowhere.csv"], "nowhere.csv cannot be read"),
         ([], "usage: gpo report"),
@@ -150,7 +152,7 @@ def test_a_bank_that_holds_the_answers_is_told(tmp_path: Path, service_url: str)
     honest = own["groups"][0]["figures"]["alignment"]["value"]
     with serving(tmp_path, GPO_BANK="both") as service:
         gpo = Shell(tmp_path, service.url)
-        gpo("groups", "put", str(GROUPS / "city-tenants.json"))
+        gpo("groups", "put", str(EXAMPLES / "city-tenants.json"))
         shown = gpo("report", "city-tenants")
         assert "too good" in shown.stdout
         found = json.loads(gpo("report", "city-tenants", "--json").stdout)

@@ -27,16 +27,17 @@ from service.commands.report.wording import percent
 from service.commands.session import run_with_client
 from service.commands.views import plain
 
+GROUP_ID = r"[A-Za-z0-9._:-]{1,128}"
+"""What the service takes for an id: in a path, anything else would be another address."""
+
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Ask, write and tell; the status."""
 
     def work(client: GPOClient, console: Console) -> None:
-        if options.folds is not None and options.folds < 1:
-            raise InputError("--folds must be 1 or more")
-        names = [options.group, *([] if options.compare is None else [options.compare])]
-        if len(set(names)) < len(names):
-            raise InputError("--compare must name another group")
+        names = _names(options)
+        if options.folds is not None and options.folds < 2:
+            raise InputError("--folds must be 2 or more: one part leaves out every preference")
         asked = None if options.questions is None else read_questions(options.questions)
         page = _page(options)
         _check(options, page)
@@ -50,13 +51,30 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         if options.json:
             sys.stdout.write(to_json(report) + "\n")
         else:
-            _tell(console, report, page, options.png)
+            tell(console, report, page, options.png)
 
     return run_with_client(options, work)
 
 
+def _names(options: argparse.Namespace) -> list[str]:
+    """The ids of the groups. Raises InputError for what can be none."""
+    given = [("GROUP", options.group), ("--compare", options.compare)]
+    named = [(field, name) for field, name in given if name is not None]
+    for field, name in named:
+        if not re.fullmatch(GROUP_ID, name):
+            raise InputError(
+                f"{field}: {name!r} is no group id, which is up to 128 of A-Z a-z 0-9 . _ : -"
+            )
+    names = [name for _, name in named]
+    if len(set(names)) < len(names):
+        raise InputError("--compare must name another group")
+    return names
+
+
 def _page(options: argparse.Namespace) -> Path | None:
-    """Where the page goes; with --json only where --out says so."""
+    """Where the page goes; with --json only where --out says so. Raises InputError."""
+    if options.out == "":
+        raise InputError("--out names no file")
     if options.out is not None:
         return Path(options.out)
     if options.json:
@@ -101,13 +119,15 @@ def _trying(path: Path, act: Callable[[], object]) -> None:
         raise InputError(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
-def _tell(console: Console, report: Report, page: Path | None, png: Path | None) -> None:
+def tell(console: Console, report: Report, page: Path | None, png: Path | None) -> None:
+    """Say on the terminal what was found of each group, and what was written."""
     for place, subject in enumerate(report.subjects):
         found = figures(report.rows, place)
         said = [f"{len(report.rows)} predicted"]
         if found.alignment and found.alignment_prior:
+            n = found.alignment.n
             said.append(
-                f"alignment {found.alignment.value:.3f} over {found.alignment.n} questions "
+                f"alignment {found.alignment.value:.3f} over {n} question{'s' if n > 1 else ''} "
                 f"({found.alignment_prior.value:.3f} without its preferences)"
             )
         if found.covered:

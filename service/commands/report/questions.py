@@ -37,7 +37,7 @@ class Answered:
 
 def read_questions(name: str) -> list[Answered]:
     """The questions of a file, `-` for standard input. Raises InputError, with the line."""
-    reader = _from_lines if format_of(name, None) == "jsonl" else _from_rows
+    reader = _from_lines if format_of(name) == "jsonl" else _from_rows
     with open_to_read(name) as stream:
         content = stream.read()
     try:

@@ -54,6 +54,11 @@ def verdict(found: Figures) -> str:
                 "On these questions its preferences do not clearly bring the prediction nearer to "
                 "its answers, or further from them."
             )
+        elif f"{abs(gain.value):.2f}" == "0.00":
+            said.append(
+                "On these questions the prediction is as near to its answers as it would be "
+                "without its preferences: the alignment gains 0.00."
+            )
         else:
             way = "nearer to" if gain.value > 0 else "further from"
             said.append(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.commands.bodies import InputError
-from service.commands.group_files import Record, Records, format_of, open_to_read
+from service.commands.group_files import Record, Records, format_given, format_of, open_to_read
 from service.commands.import_parts import Part, parts
 from service.commands.journal import Digest, Journal, Progress
 
@@ -68,11 +68,13 @@ def test_nothing_holds_no_records(format: str) -> None:
 def test_the_name_tells_the_format(tmp_path: Path) -> None:
     names = {"a.jsonl": "jsonl", "a.b.NDJSON": "jsonl", "x/a.csv.gz": "csv", "-": "jsonl"}
     for name, format in names.items():
-        assert format_of(name, None) == format
-    assert format_of("a.txt", "csv") == "csv"
+        assert format_of(name) == format_given(name, None) == format
+    assert format_given("a.txt", "csv") == "csv"
     for name in ("groups", "a.txt", ".gz"):
         with pytest.raises(InputError, match="--format"):
-            format_of(name, None)
+            format_given(name, None)
+        with pytest.raises(InputError, match=r"is neither \.jsonl nor \.csv$"):
+            format_of(name)
 
 
 def test_packed_files_are_unpacked(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ def found(*, gain: Mean | None = None, covered: Mean | None = None) -> Figures:
         (Mean(0.10, 0.02, 12), "nearer to its answers, by 0.10"),
         (Mean(-0.10, 0.02, 12), "further from its answers, by 0.10"),
         (Mean(0.03, 0.02, 12), "do not clearly bring"),
+        (Mean(0.00, 0.00, 12), "as near to its answers as it would be without"),
+        (Mean(-0.004, 0.001, 12), "as near to its answers as it would be without"),
         (Mean(0.50, None, 1), ""),
         (None, ""),
     ],
