@@ -134,7 +134,7 @@ def in_flight(url: str) -> float:
 @pytest.mark.parametrize(
     ("label", "value", "said"),
     [
-        ("Candidates", "1000", "N: at most 64"),
+        ("Candidates", "1000", "Candidates: at most 64"),
         ("Temperature", "9", "Temperature: "),
         ("Time limit, seconds", "0.2", "No answer within 0.2 s."),
     ],
