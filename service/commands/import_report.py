@@ -12,17 +12,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
 
+from service.commands.progress import progress
 from service.commands.views import plain
 
 MOST_SHOWN = 100
@@ -33,18 +25,13 @@ class Bar:
     """A progress bar on standard error, where that is a terminal."""
 
     def __init__(self, title: str, *, total: int | None) -> None:
-        console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
+        self._progress = progress(
             SpinnerColumn(),
             TextColumn(title, markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[groups]:,} groups, {task.fields[lines]:,} lines"),
             TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(title, total=total, groups=0, lines=0, rate="")
 

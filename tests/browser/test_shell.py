@@ -183,3 +183,12 @@ def reach(page: Page, wanted: Locator) -> None:
         if wanted.evaluate("(one) => one === document.activeElement"):
             return
     raise AssertionError(f"{wanted} is not reached by Tab")
+
+
+def test_a_number_that_is_missing_is_copied_as_what_the_page_sends(
+    served: str, open_page: OpenPage
+) -> None:
+    page = open_page(served)
+    request = "{ method: 'POST', path: 'groups', body: { counts: [NaN, 3] } }"
+    text = page.evaluate(f"import('./web/js/copy.js').then((copy) => copy.asPython({request}))")
+    assert 'json={"counts": [None, 3]},' in text

@@ -224,3 +224,9 @@ def test_a_group_that_is_gone_is_said_in_a_sentence(examples: str, open_page: Op
 
 def view(page: Page) -> Locator:
     return page.locator(".view-what-if")
+
+
+def test_an_option_that_is_there_twice_is_said(page: Page) -> None:
+    page.get_by_label("Options").fill("Yes\nNo\nYes")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_role("alert")).to_have_text("The option “Yes” is there twice.")

@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from fixtures.documented import blocks, run, with_gpo
 from fixtures.serve_process import environment
 
 from service import client
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\S[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(info: str) -> list[str]:
-    return [body for found, body in BLOCK.findall(PAGE) if found == info]
 
 
 @pytest.fixture
 def shell(tmp_path: Path, service_url: str) -> dict[str, str]:
     """An environment in which gpo is this checkout's, and knows the service."""
     httpx.delete(f"{service_url}/groups/townsfolk")
-    gpo = tmp_path / "bin" / "gpo"
-    gpo.parent.mkdir()
-    gpo.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m service "$@"\n')
-    gpo.chmod(0o755)
-    given = environment(tmp_path, GPO_URL=service_url, COLUMNS="100")
-    return {**given, "PATH": f"{gpo.parent}:{given['PATH']}"}
+    return with_gpo(environment(tmp_path, GPO_URL=service_url, COLUMNS="100"), tmp_path)
 
 
 def test_the_python_examples(shell: dict[str, str], tmp_path: Path) -> None:
-    examples = blocks("python")
+    examples = blocks(PAGE, "python")
     assert len(examples) == 4
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(examples)],
@@ -54,7 +44,7 @@ def test_the_python_examples(shell: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_the_shell_examples(shell: dict[str, str], tmp_path: Path) -> None:
-    examples = blocks("bash")
+    examples = blocks(PAGE, "bash")
     assert len(examples) == 3
     outputs = [run(example, shell, tmp_path) for example in examples]
     assert "townsfolk" in outputs[0]
@@ -63,21 +53,8 @@ def test_the_shell_examples(shell: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_the_completion_for_bash_can_be_read(shell: dict[str, str], tmp_path: Path) -> None:
-    [example] = blocks("bash completion")
+    [example] = blocks(PAGE, "bash completion")
     assert "gpo" in run(example + "complete -p gpo\n", shell, tmp_path)
-
-
-def run(script: str, shell: dict[str, str], folder: Path) -> str:
-    result = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=shell,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def test_every_error_is_on_the_page() -> None:

@@ -1,6 +1,7 @@
 """The README's commands do what it says: they are run, in order, against a real service."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.documented import blocks, run
 from fixtures.serve_process import serving
 
 from service.client_settings import ClientSettings
@@ -15,12 +17,7 @@ from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\S[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTED = "http://127.0.0.1:8000"
-
-
-def blocks(info: str) -> list[str]:
-    return [body for found, body in BLOCK.findall(README) if found == info]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +27,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_first_command_is_the_demo_and_the_second_the_tests() -> None:
-    assert [body.strip() for body in blocks("bash")[:2]] == ["make demo", "make test"]
+    assert [body.strip() for body in blocks(README, "bash")[:2]] == ["make demo", "make test"]
 
 
 def test_every_make_target_that_is_named_exists() -> None:
@@ -56,19 +53,12 @@ def test_linked_files_exist() -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's commands use curl")
 def test_the_commands_against_a_running_service(service: str) -> None:
-    commands = blocks("bash server")
+    commands = blocks(README, "bash server")
     assert len(commands) == 3
     answers = []
     for command in commands:
         assert DOCUMENTED in command
-        result = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command.replace(DOCUMENTED, service)],
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-        assert result.returncode == 0, result.stderr
-        answers.append(json.loads(result.stdout))
+        answers.append(json.loads(run(command.replace(DOCUMENTED, service), os.environ, ROOT)))
     group, predicted, generated = answers
     assert (group["id"], group["preference_count"]) == ("night-owls", 4)
     (prediction,) = predicted["predictions"]

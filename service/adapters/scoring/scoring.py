@@ -6,7 +6,7 @@ Owns the cache of keys and values and the conversion of types; knows no network.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -104,10 +104,8 @@ class ModuleScorer:
         Raises ScorerFailed, Overloaded, InputTooLarge.
         """
         rows: list[list[Prediction]] = [[] for _ in contexts]
-        left = list(guesses or [])
-        for chunk in chunks(questions, len(contexts)):
-            job = _Job(contexts, chunk, left[: len(chunk)])
-            left = left[len(chunk) :]
+        for chunk, told in _told(questions, guesses, len(contexts)):
+            job = _Job(contexts, chunk, told)
             cost = cost_of(contexts, chunk)
             results = await self._worker.run(self._predict_batch, job, cost=cost)
             for row, result in zip(rows, results, strict=True):
@@ -126,11 +124,9 @@ class ModuleScorer:
         Raises ScorerFailed, Overloaded, InputTooLarge.
         """
         rows: list[list[Prediction]] = [[] for _ in contexts]
-        left = list(guesses or [])
         # With own groups each context has a prior of its own: of 300 groups some 50 to 150 ms.
         most = TURN_CONTEXTS if self.banks is None else 1
-        for chunk in chunks(questions, 1):
-            told, left = left[: len(chunk)], left[len(chunk) :]
+        for chunk, told in _told(questions, guesses, 1):
             answered = iter(rows)
             for turn in turns(contexts, chunk, most=most):
                 cost = cost_of(turn, chunk, encoded=True)
@@ -280,3 +276,13 @@ class ModuleScorer:
         except ContextTooLargeError as exc:
             raise InputTooLarge([FieldError("", str(exc))]) from exc
         return dict(zip(contexts, map(_Ready, encoded, bases), strict=True))
+
+
+def _told(
+    questions: Sequence[FloatArray], guesses: Sequence[Guess | None] | None, contexts: int
+) -> Iterator[tuple[list[FloatArray], Sequence[Guess | None]]]:
+    """Chunks of questions, each with its guesses."""
+    done, known = 0, guesses or ()
+    for chunk in chunks(questions, contexts):
+        yield chunk, known[done : done + len(chunk)]
+        done += len(chunk)

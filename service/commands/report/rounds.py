@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
 from service.client import GPOClient
+from service.commands.progress import progress
 from service.commands.report.items import Item, Kind, Told, known
-from service.commands.report.waiting import Waiting
 
 # The service answers requests that come together in one pass of its module.
 _AT_ONCE = 4
@@ -74,14 +76,15 @@ def ask(
 ) -> dict[tuple[int, int], Told]:
     """Every item's prediction under its name. Raises GPOError."""
     told: dict[tuple[int, int], Told] = {}
-    with Waiting(title, total=sum(len(r.items) for r in rounds)) as waiting:
+    with progress(TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn()) as shown:
+        task = shown.add_task(title, total=sum(len(r.items) for r in rounds))
         large = any(len(r.context) > _LARGE for r in rounds)
         pool = ThreadPoolExecutor(1 if large else _AT_ONCE)
         try:
             for done in as_completed([pool.submit(_asked, client, r, caps) for r in rounds]):
                 found = done.result()
                 told |= found
-                waiting.advance(len(found))
+                shown.advance(task, len(found))
         finally:
             # After an error or Ctrl-C what has not begun is not sent any more.
             pool.shutdown(cancel_futures=True)

@@ -56,7 +56,7 @@ const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** JSON as Python writes it. JSON's strings are Python's, too. */
 function literal(value, indent) {
   const inner = `${indent}    `;
-  if (value === null) return "None";
+  if (value === null || Number.isNaN(value)) return "None"; // JSON writes both as null
   if (value === true) return "True";
   if (value === false) return "False";
   if (typeof value !== "object") return JSON.stringify(value);

@@ -4,38 +4,29 @@ import { onlyNews } from "../address.js";
 import { run } from "../busy.js";
 import { SERIES } from "../bars.js";
 import { copyButtons } from "../copy.js";
-import { field, fill, h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { groupPicker } from "../group_picker.js";
 import { predictionCard } from "../predict/prediction.js";
+import { questionForm } from "../question_form.js";
 
 export function mount(root, app) {
   const picker = groupPicker(app, { most: SERIES - 1, legend: "Whose answer" });
   const general = h("input", { type: "checkbox" });
-  const question = h("textarea", { rows: 3, required: true });
-  const options = h("textarea", { rows: 4, required: true });
+  const question = questionForm();
   const button = h("button", { class: "main" }, "Predict");
   const status = h("div");
   const result = h("div", {}, placeholder());
 
-  const asked = () => ({
-    question: question.value.trim(),
-    options: options.value.split("\n").map((line) => line.trim()).filter(Boolean),
-  });
-
   /** The body for the chosen groups; for people in general if none is. */
   function body() {
     const ids = picker.ids();
-    return { ...(ids.length ? { group_ids: ids } : { preferences: [] }), ...asked() };
+    return { ...(ids.length ? { group_ids: ids } : { preferences: [] }), ...question.asked() };
   }
 
   /** What is missing, as a sentence, or null. */
   function missing() {
-    const { question: text, options: list } = asked();
     if (!picker.ids().length && !general.checked) return "Choose a group, or people in general.";
-    if (!text) return "Write a question.";
-    if (list.length < 2) return "Give at least two options, one on each line.";
-    const twice = list.find((option, at) => list.indexOf(option) !== at);
-    return twice === undefined ? null : `The option “${twice}” is there twice.`;
+    return question.missing();
   }
 
   async function submit(event) {
@@ -47,7 +38,7 @@ export function mount(root, app) {
       const ask = (sent) => app.api.post("predict", sent, { signal });
       const answers = await Promise.all([
         ask(body()),
-        withGroups && general.checked ? ask({ preferences: [], ...asked() }) : null,
+        withGroups && general.checked ? ask({ preferences: [], ...question.asked() }) : null,
       ]);
       const card = predictionCard(app, answers.filter(Boolean));
       fill(result, card.element);
@@ -60,8 +51,7 @@ export function mount(root, app) {
     { class: "card stack", novalidate: true, on: { submit } },
     picker.element,
     h("label", { class: "choice" }, general, "People in general, of whom nothing is known"),
-    field("Question", question),
-    field("Options, one on each line", options),
+    question.elements,
     h("div", { class: "actions" }, button, copyButtons(app, () => (missing() ? null : { method: "POST", path: "predict", body: body() }))),
     status,
   );
@@ -85,8 +75,7 @@ export function mount(root, app) {
     shown(address) {
       const params = news(address);
       if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
-      if (params.has("question")) question.value = params.get("question");
-      if (params.has("options")) options.value = params.get("options");
+      question.take(params);
       picker.draw();
     },
   };

@@ -2,29 +2,21 @@
 
 import { onlyNews } from "../address.js";
 import { run } from "../busy.js";
-import { field, fill, h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { groupPicker } from "../group_picker.js";
+import { questionForm } from "../question_form.js";
 import { trial } from "../what_if/trial.js";
 
 export function mount(root, app) {
   const picker = groupPicker(app, { most: 1, legend: "Whose answer" });
-  const question = h("textarea", { rows: 3, required: true });
-  const options = h("textarea", { rows: 4, required: true });
+  const question = questionForm();
   const button = h("button", { class: "main" }, "Explain");
   const status = h("div");
   const result = h("div", {}, placeholder());
 
-  const asked = () => ({
-    question: question.value.trim(),
-    options: options.value.split("\n").map((line) => line.trim()).filter(Boolean),
-  });
-
   function missing() {
-    const { question: text, options: list } = asked();
     if (!picker.ids().length) return "Choose a group.";
-    if (!text) return "Write a question.";
-    if (list.length < 2) return "Give at least two options, one on each line.";
-    return null;
+    return question.missing();
   }
 
   async function submit(event) {
@@ -53,7 +45,7 @@ export function mount(root, app) {
 
   /** The prediction with its explanation; for a group that is too large, without, and why. */
   async function explain(id, signal) {
-    const body = { group_id: id, ...asked() };
+    const body = { group_id: id, ...question.asked() };
     const ask = async (more) => (await app.api.post("predict", { ...body, ...more }, { signal })).predictions[0];
     if (fits(app.groups.get(id), app.limits)) {
       return { prediction: await ask({ explain: true }) };
@@ -67,8 +59,7 @@ export function mount(root, app) {
     "form",
     { class: "card stack", novalidate: true, on: { submit } },
     picker.element,
-    field("Question", question),
-    field("Options, one on each line", options),
+    question.elements,
     h("div", { class: "actions" }, button),
     status,
   );
@@ -92,8 +83,7 @@ export function mount(root, app) {
     shown(address) {
       const params = news(address);
       if (params.has("groups")) picker.choose(params.get("groups").split(",").filter(Boolean));
-      if (params.has("question")) question.value = params.get("question");
-      if (params.has("options")) options.value = params.get("options");
+      question.take(params);
       picker.draw();
     },
   };
