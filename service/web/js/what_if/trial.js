@@ -100,7 +100,7 @@ export function trial(app, { group, prediction, notice = null }) {
     return { method: "POST", path: "predict", body: isChanged() ? body() : whole };
   }
 
-  const keeper = saveForm(app, () => ({ preferences: preferences(), name: `${group.name}, changed` }));
+  const keeper = saveForm(app, { proposed: `${group.name}, changed`, preferences });
   draw();
   return h(
     "div",
@@ -145,9 +145,9 @@ function entriesOf(preferences, explanation) {
   }));
 }
 
-/** A group of its own out of what was tried. `draft()` gives its preferences and a name for it. */
-function saveForm(app, draft) {
-  const name = h("input", { required: true, autocomplete: "off" });
+/** A group of its own out of what was tried: `preferences()` as they are by then, under a `proposed` name. */
+function saveForm(app, { proposed, preferences }) {
+  const name = h("input", { required: true, autocomplete: "off", value: proposed });
   const button = h("button", { type: "button" }, "Save");
   const status = h("div");
   const element = h(
@@ -156,11 +156,8 @@ function saveForm(app, draft) {
     h("summary", {}, "Save as a new group"),
     h("div", { class: "stack panel-body" }, field("Name", name), h("div", { class: "actions" }, button), status),
   );
-  element.addEventListener("toggle", () => {
-    if (element.open && !name.value) name.value = draft().name;
-  });
   button.addEventListener("click", async () => {
-    const asked = { name: name.value.trim() || draft().name, preferences: draft().preferences };
+    const asked = { name: name.value.trim() || proposed, preferences: preferences() };
     const saved = await run(app, { host: status, button, label: "Saving" }, (signal) =>
       app.api.post("groups", asked, { signal }),
     );
