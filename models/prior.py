@@ -20,7 +20,8 @@ from models.batches import Expectation, FloatArray, Kind, Reals, halves, roots, 
 from models.datasets import IntArray
 from models.popularity import FURTHER, Rated, approval_by, fit_approval
 
-LEAST_ROOT = 0.1  # smallest root of a share that a kernel prior may give, before normalising
+LEAST_ROOT = 0.05  # smallest root of a share that a kernel prior may give, before normalising
+LEAST_SHRUNK = 0.1  # the same where it stands beside groups that answered
 SAME = 0.9995  # cosine from which two vectors count as the same text
 LIKE = 0.6  # cosine from which a question is taken to be from the same survey as a known one
 CHUNK = 128  # questions that are compared with the bank at a time
@@ -322,9 +323,11 @@ def settled(item: BankItem, unknown: Expectation) -> Expectation:
 def shrunk(total: FloatArray, groups: float, unknown: FloatArray) -> FloatArray:
     """Shares (k,) from the sum of the roots of the groups that answered.
 
-    The kernel prior, as shares, counts for SHRINK further groups.
+    The kernel prior, as shares, counts for SHRINK further groups. Where all of a few groups gave
+    nothing it keeps a little room for another that does not.
     """
-    return shares_of((total + SHRINK * roots(unknown)) / (groups + SHRINK))
+    beside = np.maximum(roots(unknown), LEAST_SHRUNK)
+    return shares_of((total + SHRINK * beside) / (groups + SHRINK))
 
 
 def shares_of(root: Reals) -> FloatArray:

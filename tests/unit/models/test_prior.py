@@ -9,7 +9,7 @@ import pytest
 
 from models.batches import Expectation, Kind
 from models.popularity import Rated, fit_approval
-from models.prior import BankItem, Cells, PopulationPrior, PriorConfig, fit_prior
+from models.prior import BankItem, Cells, PopulationPrior, PriorConfig, fit_prior, shrunk
 
 HALF = 12
 DIM = 2 * HALF
@@ -103,6 +103,14 @@ def test_a_known_question_is_found_whatever_the_order_of_its_options() -> None:
         assert turned.support == found.support == item.groups
 
 
+def test_what_few_groups_gave_nothing_keeps_a_little_room() -> None:
+    """For a group that gives it something; the more groups gave nothing, the less."""
+    guess = np.array([0.9999, 0.0001], "f4")
+    one, ten = (shrunk(np.array([n, 0.0], "f4"), n, guess)[1] for n in (1, 10))
+    assert 1e-3 < one < 2e-3
+    assert 0 < ten < one / 20
+
+
 def test_a_question_under_another_prompt_is_not_known(fitted) -> None:  # type: ignore[no-untyped-def]
     """The same options are those of many questions."""
     prior, items, _ = fitted
@@ -140,6 +148,21 @@ def test_the_kernel_generalises_to_new_questions(fitted) -> None:  # type: ignor
         assert guess.support == 0
         assert guess.mean.sum() == pytest.approx(1, abs=1e-5)
         assert guess.mean.min() > 0
+
+
+@pytest.mark.parametrize("k", [3, 8])
+def test_an_option_that_nobody_ever_picks_is_expected_to_be_picked_hardly_at_all(k: int) -> None:
+    """By less than one in two hundred, yet not by nobody: the loss of a zero has no bound."""
+    rng = np.random.default_rng(9)
+    options = normal(rng, k)
+    mean = np.sqrt(np.array([*np.full(k - 1, 1 / (k - 1)), 0.0])).astype("f4")
+    items = []
+    for question in range(30):
+        vectors = np.column_stack([np.tile(normal(rng), (k, 1)), options])
+        items.append(BankItem(vectors, mean, np.zeros((k, 3), "f4"), 9, question))
+    prior, _ = fit_prior(items, ratings(rng), PriorConfig())
+    asked = np.column_stack([np.tile(normal(rng), (k, 1)), options]).astype("f4")
+    assert 0 < prior(Kind.SHARE, asked).mean[-1] < 0.005
 
 
 @pytest.mark.parametrize("lengths", [False, True], ids=["unit", "any length"])
