@@ -1,4 +1,4 @@
-"""Answers that come late: what was done meanwhile stays, and nobody is called back from elsewhere."""
+"""Answers that come late: what was done meanwhile stays, and nobody is called back to a view."""
 
 from __future__ import annotations
 

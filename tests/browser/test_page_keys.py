@@ -90,7 +90,7 @@ def test_what_can_be_no_key_is_said(keyed: str, open_page: OpenPage) -> None:
 
 
 FORBID = """for (const name of ["localStorage", "sessionStorage"])
-  Object.defineProperty(window, name, { get() { throw new DOMException("no", "SecurityError"); } });"""
+  Object.defineProperty(window, name, { get() { throw new DOMException("forbidden"); } });"""
 
 
 def test_without_storage_a_key_lives_in_the_page(keyed: str, open_page: OpenPage) -> None:
