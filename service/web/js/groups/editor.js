@@ -22,7 +22,7 @@ export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
   let attempt = null; // an Idempotency-Key with the body that it stands for
   const heading = h("h2", { tabindex: "-1" });
   const name = h("input", { value: opened.name, maxlength: 200, on: { input: changed } });
-  const id = h("input", { value: "", maxlength: 64, spellcheck: "false", autocapitalize: "none" });
+  const id = h("input", { value: "", maxlength: 128, spellcheck: "false", autocapitalize: "none" });
   const description = h("textarea", { rows: 2, maxlength: 4000, value: opened.description ?? "", on: { input: changed } });
   const list = preferenceList(opened.preferences, { changed, announce: app.announce });
   const meter = h("meter", { min: 0 });
@@ -31,7 +31,7 @@ export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
   const status = h("div");
   const save = h("button", { class: "main" });
   const idLine = h("p", { class: "soft" });
-  const idField = field("Id (optional)", id, { hint: "Letters, digits, . _ and -; without one the service makes it." });
+  const idField = field("Id (optional)", id, { hint: "Letters, digits, . _ : and -; without one the service makes it." });
   const drop = h("button", { type: "button", class: "danger", on: { click: remove } }, "Delete");
   const discard = h("button", { type: "button", on: { click: discarded } }, "Discard");
 
