@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from service.api.plain_words import rule_of
 from service.api.problems import MAX_ERRORS, Problem, problem_response
 from service.api.refusals import Refusal
 from service.core import errors as core
@@ -157,7 +158,7 @@ def fields_of(found: Sequence[Mapping[str, Any]]) -> list[FieldError]:
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     """One of pydantic's errors, with a pointer instead of a location."""
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = rule_of(error)
     if error["type"] == "extra_forbidden":
         message = "there is no such field"
     elif error["type"] == "missing":

@@ -75,6 +75,14 @@ class Poster:
         ]
         return sorted(results, key=lambda group: int(group["line"]))
 
+    def check(self, header: bytes) -> None:
+        """Ask about a header alone, which writes nothing. Raises GPOError for a wrong one."""
+        self._client.fetch(
+            import_part(
+                _ended(header), format=self._format, on_conflict=self._on_conflict, dry_run=True
+            )
+        )
+
     def _send(self, header: bytes, records: Sequence[Record]) -> list[dict[str, Any]]:
         call = import_part(
             b"".join([_ended(header), *(_ended(record.content) for record in records)]),

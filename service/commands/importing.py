@@ -200,6 +200,8 @@ class _Sending:
                 raise
         if self._file.lacks_header:
             raise InputError(f"{self._report.name} has no header: CSV begins with its columns")
+        if self._file.header and not self._progress.records:
+            self._poster.check(self._file.header)  # no row brought it to the server
         self._journal.remove()
         self._report.lines = self._progress.line
         return self._report

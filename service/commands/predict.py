@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from rich.console import Console
 
-from service.client import GPOClient
+from service.client import GPOClient, TooLarge
 from service.commands import views
 from service.commands.bodies import body_of
 from service.commands.explanation import explanation
 from service.commands.session import print_json, run_with_client
+from service.commands.views import plain
 from service.remote import asking
 
 
@@ -20,7 +22,14 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     def work(client: GPOClient, console: Console) -> None:
         body = body_of(options, {"question": "question", "options": "option", "explain": "explain"})
         call = asking.predict_body(body)
-        response = client.fetch(call)
+        try:
+            response = client.fetch(call)
+        except TooLarge as exc:
+            if not _only_the_explanation(exc):
+                raise
+            sys.stderr.write(f"gpo: without an explanation: {plain(exc.errors[0].detail)}\n")
+            call = asking.predict_body({**body, "explain": False})
+            response = client.fetch(call)
         if options.json:
             print_json(response)
         else:
@@ -31,3 +40,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
                     views.show(console, explanation(each))
 
     return run_with_client(options, work)
+
+
+def _only_the_explanation(refused: TooLarge) -> bool:
+    """Whether the service would answer without it."""
+    return bool(refused.errors) and all(each.pointer == "/explain" for each in refused.errors)

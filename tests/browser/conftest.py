@@ -10,10 +10,12 @@ import pytest
 from fixtures.pages import CHROMIUM, QUIET, OpenPage
 from fixtures.scenes import register
 from fixtures.serve_process import serving
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 TIMEOUT_MS = 20_000
 """Far more than a step takes: the machine may be busy."""
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

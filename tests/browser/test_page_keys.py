@@ -89,6 +89,28 @@ def test_what_can_be_no_key_is_said(keyed: str, open_page: OpenPage) -> None:
     expect(alert).to_have_count(0)
 
 
+FORBID = """for (const name of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, name, { get() { throw new DOMException("forbidden"); } });"""
+
+
+def test_without_storage_a_key_lives_in_the_page(keyed: str, open_page: OpenPage) -> None:
+    page = open_page()
+    page.add_init_script(FORBID)
+    page.goto(keyed)
+    page.get_by_role("button", name="Enter a key").click()
+    enter(page, ANN)
+    expect(page.get_by_role("link", name="Ann's group")).to_be_visible()
+    # Another key empties the page, which takes it along and leaves it nowhere.
+    page.get_by_role("button", name="API key").click()
+    enter(page, BOB)
+    expect(page.get_by_role("button", name="Load two example groups")).to_be_visible()
+    assert BOB not in page.evaluate("JSON.stringify(history.state) + location.href")
+    colours = page.get_by_role("button", name="Colours")
+    for chosen in ("light", "dark", "auto"):
+        colours.click()
+        expect(colours).to_have_text(f"Colours: {chosen}")
+
+
 def test_an_export_sends_the_key(keyed: str, open_page: OpenPage) -> None:
     page = open_page(keyed)
     page.get_by_role("button", name="Enter a key").click()

@@ -117,6 +117,26 @@ def test_an_explanation_shows_what_each_preference_did(gpo: Shell) -> None:
     assert "has no preferences" in gpo("predict", *alone, *question, "--explain").stdout
 
 
+def test_a_group_too_large_to_explain_is_predicted_without(gpo: Shell) -> None:
+    walks = [{**LAKE, "response": f"Walk number {n}."} for n in range(300)]
+    large = ("--preferences", gpo.file("walks.json", walks), "-q", "Swim?", "-o", "Yes", "-o", "No")
+    run = gpo("predict", *large, "--explain")
+    assert run.stdout == gpo("predict", *large).stdout
+    assert "gpo: without an explanation: " in run.stderr
+    assert "256" in run.stderr
+    [prediction] = json.loads(gpo("predict", *large, "--explain", "--json").stdout)["predictions"]
+    assert "explanation" not in prediction
+
+
+def test_a_csv_of_a_header_alone_is_read(gpo: Shell) -> None:
+    (gpo.folder / "wrong.csv").write_text("group_id,colour\n")
+    run = gpo("groups", "import", "wrong.csv", status=1)
+    assert "colour: is not a column of groups" in run.stderr
+    assert "no groups" not in run.stdout
+    (gpo.folder / "right.csv").write_text("group_id,group_name\n")
+    assert gpo("groups", "import", "right.csv").stdout == "no groups\n"
+
+
 def test_candidates_come_then_the_choice_is_marked(gpo: Shell) -> None:
     gpo("groups", "put", "-", stdin=TOWN)
     asked = ("generate", "-g", "town", "-p", "A day off?", "-n", "3", "--seed", "4")

@@ -33,6 +33,11 @@ export class Api {
     write(KEY, value.trim());
   }
 
+  /** Before a reload of the page by itself: a key that no storage holds is there afterwards. */
+  handOver() {
+    handOver();
+  }
+
   get(path, options) {
     return this.json("GET", path, undefined, options);
   }
@@ -152,22 +157,34 @@ async function problemIn(response) {
   }
 }
 
-let kept = ""; // where the browser forbids storage, the key lives as long as the page
+const HANDED = "handedKey"; // in the state of the history, for the time of a reload
+let kept = takeOver(); // where the browser forbids storage, the key lives as long as the page
 
 function read(name) {
+  if (kept) return kept;
   try {
-    return sessionStorage.getItem(name) ?? kept;
+    return sessionStorage.getItem(name) ?? "";
   } catch {
-    return kept;
+    return "";
   }
 }
 
 function write(name, value) {
-  kept = value;
+  kept = "";
   try {
     if (value) sessionStorage.setItem(name, value);
     else sessionStorage.removeItem(name);
   } catch {
-    // `kept` has it
+    kept = value;
   }
+}
+
+function handOver() {
+  if (kept) history.replaceState({ ...history.state, [HANDED]: kept }, "");
+}
+
+function takeOver() {
+  const { [HANDED]: key = "", ...rest } = history.state ?? {};
+  if (key) history.replaceState(rest, "");
+  return key;
 }

@@ -77,7 +77,7 @@ export function groupPicker(app, { most = 6, legend = "Groups", changed = () => 
   }
 
   function draw() {
-    const focused = element.contains(document.activeElement) ? document.activeElement.value : null;
+    const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
     const wanted = filter.value.trim().toLowerCase();
     const found = app.groups.all.filter(
       (group) => !wanted || `${group.id} ${group.name}`.toLowerCase().includes(wanted),

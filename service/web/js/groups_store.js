@@ -7,6 +7,8 @@ export class GroupStore {
   #groups = new Map();
   #cursor = null;
   #listeners = new Set();
+  #begun = 0; // a page that belongs to an earlier beginning is dropped
+  #underway = new Set(); // for each page on its way, what was saved and deleted meanwhile
 
   /** `loaded`: whether the first page has come, so that none means none. */
   loaded = false;
@@ -46,15 +48,14 @@ export class GroupStore {
 
   /** Begin again with the first page. Throws ApiError. */
   async reload() {
-    const page = await this.#api.get(`groups?limit=${PAGE}`);
-    this.#groups.clear();
-    this.#take(page);
+    this.#begun += 1;
+    await this.#load(`groups?limit=${PAGE}`, () => this.#groups.clear());
   }
 
   /** The next page. Throws ApiError. */
   async more() {
     if (!this.#cursor) return;
-    this.#take(await this.#api.get(`groups?limit=${PAGE}&cursor=${encodeURIComponent(this.#cursor)}`));
+    await this.#load(`groups?limit=${PAGE}&cursor=${encodeURIComponent(this.#cursor)}`);
   }
 
   /** Ask for one by its id, which may be on no page yet. Throws ApiError. */
@@ -68,17 +69,38 @@ export class GroupStore {
   put(group) {
     const { preferences, ...summary } = group;
     this.#groups.set(group.id, summary);
+    for (const news of this.#underway) news.set(group.id, summary);
     this.#tell();
   }
 
   /** Forget one that was deleted. */
   remove(id) {
     this.#groups.delete(id);
+    for (const news of this.#underway) news.set(id, null);
     this.#tell();
   }
 
-  #take(page) {
+  async #load(path, prepare = () => {}) {
+    const mine = this.#begun;
+    const news = new Map();
+    this.#underway.add(news);
+    try {
+      const page = await this.#api.get(path);
+      if (mine !== this.#begun) return;
+      prepare();
+      this.#take(page, news);
+    } finally {
+      this.#underway.delete(news);
+    }
+  }
+
+  /** A page may be older than what was saved or deleted while it was on its way. */
+  #take(page, news) {
     for (const group of page.data) this.#groups.set(group.id, group);
+    for (const [id, group] of news) {
+      if (group === null) this.#groups.delete(id);
+      else if (!(this.#groups.get(id)?.version > group.version)) this.#groups.set(id, group);
+    }
     this.#cursor = page.next_cursor;
     this.hasMore = page.has_more;
     this.loaded = true;

@@ -25,10 +25,10 @@ import { GroupStore } from "./groups_store.js";
 import { keyDialog } from "./key.js";
 
 const VIEWS = [
-  { id: "groups", title: "Groups", load: () => import("./views/groups.js") },
-  { id: "predict", title: "Predict", load: () => import("./views/predict.js") },
-  { id: "generate", title: "Generate", load: () => import("./views/generate.js") },
-  { id: "what-if", title: "What if", load: () => import("./views/what_if.js") },
+  { id: "groups", title: "Groups", load: (query) => import(`./views/groups.js${query}`) },
+  { id: "predict", title: "Predict", load: (query) => import(`./views/predict.js${query}`) },
+  { id: "generate", title: "Generate", load: (query) => import(`./views/generate.js${query}`) },
+  { id: "what-if", title: "What if", load: (query) => import(`./views/what_if.js${query}`) },
 ];
 
 const main = document.getElementById("main");
@@ -36,8 +36,10 @@ const banner = document.getElementById("banner");
 const live = document.getElementById("live");
 const api = new Api();
 const guards = [];
+let routes = 0; // what an earlier one waited for may come when another view is read
+let connections = 0;
 // Another key may be another tenant's: nothing of the one before may stay in the page.
-const dialog = keyDialog(api, (before) => (before ? location.reload() : connect()));
+const dialog = keyDialog(api, (before) => (before ? reload() : connect()));
 
 const app = {
   api,
@@ -62,8 +64,13 @@ const app = {
 const tabs = VIEWS.map((view) => {
   const link = h("a", { href: `#${view.id}` }, view.title);
   document.getElementById("views").append(h("li", {}, link));
-  return { ...view, link, section: null, mounted: null };
+  return { ...view, link, section: null, ready: null, mounted: null };
 });
+
+function reload() {
+  api.handOver();
+  location.reload();
+}
 
 /** Show the view that the address names; the first one for none. An unknown one changes nothing. */
 async function route({ focus = true } = {}) {
@@ -80,28 +87,59 @@ async function route({ focus = true } = {}) {
     else other.link.removeAttribute("aria-current");
   }
   document.title = `${tab.title} · gpo-serve`;
+  const mine = ++routes;
   if (!tab.section) {
     tab.section = h("section", { class: `view view-${tab.id}`, "aria-label": tab.title });
     main.append(tab.section);
-    tab.ready = tab.load().then((module) => (tab.mounted = module.mount(tab.section, app)));
   }
-  await tab.ready;
+  try {
+    tab.ready ??= load(tab);
+    await tab.ready;
+  } catch (error) {
+    tab.ready = null; // the next one tries again
+    console.error(error);
+    fill(tab.section, unloaded(tab));
+    return;
+  }
+  if (mine !== routes) return; // that one calls `shown`, with its own address
   tab.mounted?.shown?.(params);
   // So that a screen reader begins with the new view, and the next Tab is inside it.
   if (focus) main.focus({ preventScroll: true });
 }
 
+/** The browser remembers that a module could not be had: another try needs another address. */
+async function load(tab) {
+  tab.tries = (tab.tries ?? 0) + 1;
+  const module = await tab.load(tab.tries > 1 ? `?try=${tab.tries}` : "");
+  fill(tab.section);
+  tab.mounted = module.mount(tab.section, app);
+}
+
+/** In the place of a view of which a part did not come. */
+function unloaded(tab) {
+  // For a module that the view itself imports there is no other address: only a reload helps.
+  const again =
+    tab.tries > 1
+      ? h("button", { type: "button", on: { click: reload } }, "Reload the page")
+      : h("button", { type: "button", on: { click: () => route() } }, "Try again");
+  const said = `The view ${tab.title} could not be loaded. Is the service still running?`;
+  return h("div", { class: "notice bad", role: "alert" }, h("p", {}, said), again);
+}
+
 /** Find out whether a key is needed and what runs here; nothing is asked that would be refused. */
 async function connect() {
+  const mine = ++connections;
   fill(banner);
   try {
     const ready = await readiness();
+    if (mine !== connections) return; // a key was entered meanwhile
     if (!ready.components && !api.key) {
       fill(banner, problemNotice(new ApiError(401), app));
       return;
     }
     if (ready.status !== "ready") fill(banner, problemNotice(new ApiError(503), app));
     const about = await api.get("version");
+    if (mine !== connections) return;
     app.limits = about.limits;
     fill(
       document.getElementById("about"),
@@ -110,7 +148,7 @@ async function connect() {
     document.getElementById("docs-link").hidden = Boolean(api.key); // a link sends no key
     await app.groups.reload();
   } catch (error) {
-    fill(banner, problemNotice(error, app));
+    if (mine === connections) fill(banner, problemNotice(error, app));
   }
 }
 

@@ -3,8 +3,10 @@
   const KEY = "gpo-theme";
   const NEXT = { system: "light", light: "dark", dark: "system" };
   const root = document.documentElement;
+  let kept = null; // where storage is forbidden, the choice lives as long as the page
 
   function chosen() {
+    if (kept) return kept;
     try {
       const found = localStorage.getItem(KEY);
       return found in NEXT ? found : "system";
@@ -28,7 +30,7 @@
       try {
         localStorage.setItem(KEY, theme);
       } catch {
-        // Then it holds for nothing but this click.
+        kept = theme;
       }
       show(theme);
     });

@@ -9,26 +9,40 @@ import { pairsIn, preferenceList } from "./preferences.js";
 const NEW = { id: "", name: "", description: null, metadata: null, preferences: [] };
 
 /**
- * `{ element, id, isDirty(), focus() }` for `group`, which has its preferences; null for a new one.
+ * `{ element, id, isDirty(), focus(), refresh() }` for `group`, which has its preferences; null for
+ * a new one, which has an `id` as soon as it was saved.
  *
- * `saved(group)` and `deleted(id)` tell what was done, `discarded()` that a new one is not wanted,
- * `reload(id)` asks for the group anew.
+ * `saved(group)` and `deleted(id)` tell what was done, by when the editor may have been left;
+ * `discarded()` that a new one is not wanted, `reload(id)` asks for the group anew.
  */
 export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
   const opened = given ?? NEW;
   let group = given; // at the version that the next write replaces
   let stored = null; // the body as it was opened, to tell what changed
   let attempt = null; // an Idempotency-Key with the body that it stands for
-  const heading = h("h2", { tabindex: "-1" }, group ? group.name : "New group");
+  const heading = h("h2", { tabindex: "-1" });
   const name = h("input", { value: opened.name, maxlength: 200, on: { input: changed } });
-  const id = h("input", { value: "", maxlength: 64, spellcheck: "false", autocapitalize: "none" });
+  const id = h("input", { value: "", maxlength: 128, spellcheck: "false", autocapitalize: "none" });
   const description = h("textarea", { rows: 2, maxlength: 4000, value: opened.description ?? "", on: { input: changed } });
   const list = preferenceList(opened.preferences, { changed, announce: app.announce });
   const meter = h("meter", { min: 0 });
   const context = h("p", { class: "context" });
   const state = h("p", { class: "soft state" });
   const status = h("div");
-  const save = h("button", { class: "main" }, group ? "Save" : "Create the group");
+  const save = h("button", { class: "main" });
+  const idLine = h("p", { class: "soft" });
+  const idField = field("Id (optional)", id, { hint: "Letters, digits, . _ : and -; without one the service makes it." });
+  const drop = h("button", { type: "button", class: "danger", on: { click: remove } }, "Delete");
+  const discard = h("button", { type: "button", on: { click: discarded } }, "Discard");
+
+  /** What tells a group that is stored from a new one. */
+  function drawKind() {
+    heading.textContent = group ? group.name : "New group";
+    save.textContent = group ? "Save" : "Create the group";
+    idLine.textContent = group?.id ?? "";
+    idLine.hidden = drop.hidden = !group;
+    idField.hidden = discard.hidden = Boolean(group);
+  }
 
   function body() {
     const said = description.value.trim();
@@ -72,22 +86,20 @@ export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
 
   function submit(headers) {
     return run(app, { host: status, button: save, label: "Saving" }, async (signal) => {
-      list.mark([]);
+      const mark = list.marker();
       try {
         const sent = body();
         const done = await write(sent, headers, signal);
         app.announce(`Saved as version ${done.version}.`);
-        if (group) {
-          // What is open stays open: only the version is another one.
-          group = done;
-          heading.textContent = done.name;
-          stored = JSON.stringify(sent); // what was typed meanwhile is not in it
-          changed();
-        }
+        // What is open stays open, with what was typed meanwhile: that is not in `stored`.
+        group = done;
+        stored = JSON.stringify(sent);
+        drawKind();
+        changed();
         saved({ ...done, preferences: sent.preferences });
       } catch (error) {
         if (error.status === 412) return queueMicrotask(conflict);
-        list.mark(error.problem?.errors ?? []);
+        mark(error.problem?.errors ?? []);
         throw error;
       }
     });
@@ -160,8 +172,8 @@ export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
         },
       },
     },
-    h("div", { class: "editor-head" }, heading, group && h("p", { class: "soft" }, group.id)),
-    h("div", { class: "pair" }, field("Name", name), !group && field("Id (optional)", id, { hint: "Letters, digits, . _ and -; without one the service makes it." })),
+    h("div", { class: "editor-head" }, heading, idLine),
+    h("div", { class: "pair" }, field("Name", name), idField),
     field("Description", description, { hint: "Told to the language model if steering is set to it; a prediction does not read it." }),
     h("h3", {}, "Preferences"),
     context,
@@ -177,16 +189,24 @@ export function groupEditor(app, given, { saved, deleted, discarded, reload }) {
         state,
         h("span", { class: "grow" }),
         copyButtons(app, request),
-        group
-          ? h("button", { type: "button", class: "danger", on: { click: remove } }, "Delete")
-          : h("button", { type: "button", on: { click: discarded } }, "Discard"),
+        drop,
+        discard,
       ),
     ),
   );
   stored = JSON.stringify(body());
+  drawKind();
   changed();
   id.addEventListener("input", changed);
-  return { element, id: group?.id ?? null, isDirty, focus: () => heading.focus(), refresh: changed };
+  return {
+    element,
+    get id() {
+      return group?.id ?? null;
+    },
+    isDirty,
+    focus: () => heading.focus(),
+    refresh: changed,
+  };
 }
 
 const address = (id) => `groups/${encodeURIComponent(id)}`;

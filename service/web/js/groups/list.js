@@ -10,6 +10,7 @@ export function groupList(app) {
   const list = h("ul", { class: "group-list" });
   const tools = h("div");
   const status = h("div");
+  const element = h("div", { class: "stack list-card card" }, filter, list, tools, status);
 
   function line(group) {
     return h(
@@ -30,9 +31,11 @@ export function groupList(app) {
 
   function draw(openId = current) {
     current = openId;
+    const focused = list.contains(document.activeElement) ? document.activeElement.href : null;
     const wanted = filter.value.trim().toLowerCase();
     const found = app.groups.all.filter((group) => `${group.id} ${group.name}`.toLowerCase().includes(wanted));
     fill(list, found.map(line));
+    if (focused !== null) [...list.querySelectorAll("a")].find((link) => link.href === focused)?.focus();
     fill(
       tools,
       wanted && !found.length && h("p", { class: "hint" }, "None of the loaded groups is called that."),
@@ -43,7 +46,7 @@ export function groupList(app) {
 
   async function lookUp() {
     const group = await app.groups.find(filter.value.trim());
-    app.go("groups", { id: group.id });
+    if (element.checkVisibility()) app.go("groups", { id: group.id }); // else another view is read by now
   }
 
   function action(text, work) {
@@ -55,5 +58,5 @@ export function groupList(app) {
   filter.addEventListener("input", () => draw());
   app.groups.subscribe(() => draw());
   draw();
-  return { element: h("div", { class: "stack list-card card" }, filter, list, tools, status), draw };
+  return { element, draw };
 }

@@ -44,8 +44,9 @@ export function pairsIn(preferences) {
 }
 
 /**
- * `{ element, value(), mark(errors) }` for a list of preferences. `mark` opens those that the
- * service refused, `errors` as in a problem, and says what is wrong beside each.
+ * `{ element, value(), marker() }` for a list of preferences. `marker` takes away what was said of
+ * them and gives a function of `errors`, as in a problem, for the preferences as they are now: it
+ * opens those that the service refused, and says what is wrong beside each.
  */
 export function preferenceList(preferences, { changed, announce }) {
   let items = [];
@@ -129,15 +130,18 @@ export function preferenceList(preferences, { changed, announce }) {
   return {
     element: h("div", { class: "stack" }, empty, list, adders),
     value: () => items.map((one) => one.value()),
-    mark(errors) {
-      for (const one of items) fill(one.fault);
-      for (const { pointer, detail } of errors) {
-        const found = /^\/preferences\/(\d+)/.exec(pointer);
-        const one = found && items[Number(found[1])];
-        if (!one) continue;
-        one.details.open = true;
-        one.fault.append(h("p", { class: "notice bad" }, detail));
-      }
+    marker() {
+      const sent = [...items];
+      for (const one of sent) fill(one.fault);
+      return (errors) => {
+        for (const { pointer, detail } of errors) {
+          const found = /^\/preferences\/(\d+)/.exec(pointer);
+          const one = found && sent[Number(found[1])];
+          if (!one) continue;
+          one.details.open = true;
+          one.fault.append(h("p", { class: "notice bad" }, detail));
+        }
+      };
     },
   };
 }

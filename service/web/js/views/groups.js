@@ -13,6 +13,7 @@ import { groupList } from "../groups/list.js";
 export function mount(root, app) {
   let editor = null;
   let opening = null;
+  let question = null; // "Leave without saving?" while it is asked
   const list = groupList(app);
   const place = h("div", { class: "stack" });
   const side = h(
@@ -44,30 +45,30 @@ export function mount(root, app) {
   }
 
   function edit(group) {
-    show(
-      groupEditor(app, group, {
-        saved(done) {
-          app.groups.put(done);
-          if (editor.id) return;
-          edit(done);
-          app.go("groups", { id: done.id }); // and shown() finds it open
-        },
-        deleted(id) {
-          app.chosen.delete(id);
-          editor = null;
-          app.groups.remove(id);
-          app.go("groups");
-          app.announce("Deleted.");
-        },
-        async discarded() {
-          if (!(await mayLeave())) return;
-          show(null);
-          app.go("groups");
-        },
-        reload: open,
-      }),
-    );
-    editor.focus();
+    const mine = groupEditor(app, group, {
+      saved(done) {
+        app.groups.put(done);
+        if (editor !== mine) return; // another one is open by now
+        list.draw(done.id);
+        if (!question) keepOpen();
+      },
+      deleted(id) {
+        app.chosen.delete(id);
+        if (editor === mine) show(null);
+        app.groups.remove(id);
+        if (!editor && opening === null && !root.hidden) app.go("groups");
+        app.announce("Deleted.");
+      },
+      async discarded() {
+        if (!(await mayLeave())) return;
+        show(null);
+        app.go("groups");
+      },
+      reload: open,
+    });
+    const isFree = !document.activeElement?.matches("input, textarea, select"); // nobody types elsewhere
+    show(mine);
+    if (isFree) editor.focus();
   }
 
   async function open(id) {
@@ -90,7 +91,7 @@ export function mount(root, app) {
   /** Whether what is open may be left: it has no changes, or they may go. */
   async function mayLeave() {
     if (!editor?.isDirty()) return true;
-    const answer = await ask({
+    question = ask({
       title: "Leave without saving?",
       text: "The group that is open has changes that are not saved.",
       choices: [
@@ -98,6 +99,8 @@ export function mount(root, app) {
         { label: "Stay", value: "stay" },
       ],
     });
+    const answer = await question;
+    question = null;
     return answer === "drop";
   }
 
@@ -107,6 +110,8 @@ export function mount(root, app) {
   }
 
   async function shown(params) {
+    // Back works under the question: what was asked to be left for is what is read when it is answered.
+    if (question) return;
     const id = params.get("id");
     const isNew = params.has("new");
     if (!id && !isNew) opening = null;
@@ -114,8 +119,15 @@ export function mount(root, app) {
     // Coming back from another view leaves what is open as it is.
     if (editor && !id && !isNew && editor.isDirty()) return keepOpen();
     if (!(await mayLeave())) return keepOpen();
-    if (id) await open(id);
-    else if (isNew) edit(null);
+    await become(readAddress());
+  }
+
+  /** Show what the address names now, without a question; nothing for another view's. */
+  async function become({ view, params }) {
+    const id = params.get("id");
+    if (view !== "groups") show(null);
+    else if (id) await open(id);
+    else if (params.has("new")) edit(null);
     else show(null);
   }
 
@@ -149,10 +161,11 @@ function firstStep(app) {
   button.addEventListener("click", () =>
     run(app, { host: status, button, label: "Registering two groups" }, async (signal) => {
       const groups = await registerExamples(app, signal);
+      const isRead = button.checkVisibility(); // or else another view is by now
       app.chosen.clear();
       for (const { id } of groups) app.chosen.add(id);
       for (const group of groups) app.groups.put(group);
-      app.go("groups");
+      if (isRead) app.go("groups");
       app.announce("Two groups are registered.");
     }),
   );

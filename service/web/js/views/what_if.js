@@ -24,19 +24,20 @@ export function mount(root, app) {
     const said = missing();
     if (said) return fill(status, h("p", { class: "notice bad", role: "alert" }, said));
     const [id] = picker.ids();
+    const asked = question.asked();
     await run(app, { host: status, button, label: "Leaving out each preference in turn" }, async (signal) => {
-      const found = await explained(id, signal);
+      const found = await explained(id, asked, signal);
       fill(result, trial(app, found));
       app.announce(`${found.group.name}: ${found.prediction.top}.`);
     });
   }
 
   /** The group and its prediction of one version: in another, an index names another preference. */
-  async function explained(id, signal) {
+  async function explained(id, asked, signal) {
     for (;;) {
       const [group, answer] = await Promise.all([
         app.api.get(`groups/${encodeURIComponent(id)}?include=preferences`, { signal }),
-        explain(id, signal),
+        explain(id, asked, signal),
       ]);
       if (group.version !== answer.prediction.group_version) continue; // it was changed in between
       return { group: { ...group, preferences: group.preferences ?? [] }, ...answer };
@@ -44,8 +45,8 @@ export function mount(root, app) {
   }
 
   /** The prediction with its explanation; for a group that is too large, without, and why. */
-  async function explain(id, signal) {
-    const body = { group_id: id, ...question.asked() };
+  async function explain(id, asked, signal) {
+    const body = { group_id: id, ...asked };
     const ask = async (more) => (await app.api.post("predict", { ...body, ...more }, { signal })).predictions[0];
     if (fits(app.groups.get(id), app.limits)) {
       return { prediction: await ask({ explain: true }) };

@@ -55,7 +55,7 @@ export function trial(app, { group, prediction, notice = null }) {
       changedTo = answer.predictions[0];
       fill(status);
       draw();
-      app.announce(verdict.textContent);
+      if (figure.isConnected) app.announce(verdict.textContent); // else another answer took its place
     } catch (error) {
       if (error.name === "AbortError") return;
       changedTo = null;

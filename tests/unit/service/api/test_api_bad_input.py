@@ -321,3 +321,31 @@ async def check(bench: Bench, method: str, path: str, body: Any, status: int, po
     assert 1 <= len(problem["errors"]) <= 10
     assert "error" not in problem
     assert len(response.content) < 8_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/groups", 3, "must be an object; found 3"),
+        (
+            "/groups",
+            {**GROUP, "id": "a b"},
+            'must be 1 to 128 letters, digits or signs out of . _ : -; found "a b"',
+        ),
+        ("/groups", {**GROUP, "id": 3}, "must be a text; found 3"),
+        ("/groups", {**GROUP, "name": ""}, 'must not be empty; found ""'),
+        ("/groups", {**GROUP, "name": "n" * 201}, "must have at most 200 characters; found "),
+        ("/groups", {**GROUP, "metadata": 3}, "must be an object; found 3"),
+        ("/groups", {**GROUP, "preferences": 3}, "must be a list; found 3"),
+        ("/generate", {"group_id": "a", "prompt": "?", "n": 1.5}, "must be a whole number"),
+        ("/generate", {"group_id": "a", "prompt": "?", "n": 0}, "must be at least 1; found 0"),
+        ("/generate", {"group_id": "a", "prompt": "?", "top_p": "x"}, "must be a number"),
+        ("/generate", {"group_id": "a", "prompt": "?", "steering": "x"}, "must be 'none', "),
+    ],
+)
+async def test_a_rule_is_said_in_plain_words(bench: Bench, path: str, body: Any, said: str) -> None:
+    response = await bench.client.post(path, json=body)
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
+    assert error["detail"].startswith(said)
+    assert "In" not in error["detail"]
