@@ -198,14 +198,18 @@ class GPO(nn.Module):
     def encode(self, context: Tokens) -> EncodedContext:
         """Everything of a context that does not depend on a target."""
         frame = Frame.of(context)
-        fit = self.ridge.fit(frame, context, residuals(context))
+        middle = Middle.of(frame)
+        # The ridges and the attention look at the same kernels, unless they are too many to keep.
+        blocks = len(list(spans(context.shape[1])))
+        near = frame.kernels(frame, middle) if blocks == 1 else None
+        fit = self.ridge.fit(frame, context, residuals(context), middle=middle, near=near)
         h, keys, values = self._context_in(context), [], []
         for layer, block in enumerate(self.blocks, 1):
             k, v = block.encode(h)
             keys.append(k)
             values.append(v)
             if layer < len(self.blocks):  # nobody attends to the last states
-                h = _attend(block, h, k, v, frame, fit)
+                h = _attend(block, h, k, v, frame, middle, near)
         return EncodedContext(tuple(keys), tuple(values), fit, frame, context.items)
 
     def decode(self, context: EncodedContext, targets: Tokens) -> Output:
@@ -285,12 +289,23 @@ def _above_zero(value: Tensor) -> Tensor:
     return bent.clamp(min=LEAST)
 
 
-def _attend(block: Block, h: Tensor, k: Tensor, v: Tensor, frame: Frame, fit: Fit) -> Tensor:
-    """One layer over both streams of a context, by rows: memory grows with C, not with C**2."""
+def _attend(
+    block: Block,
+    h: Tensor,
+    k: Tensor,
+    v: Tensor,
+    frame: Frame,
+    middle: Middle,
+    near: Tensor | None,
+) -> Tensor:
+    """One layer over both streams of a context, by rows: memory grows with C, not with C**2.
+
+    `near`: the context's kernels with itself, where they are there.
+    """
     mask = torch.cat([frame.mask, frame.mask])
     done = []
     for span in spans(h.shape[1]):
-        closeness = frame.rows(span).kernels(frame, fit.middle)
+        closeness = frame.rows(span).kernels(frame, middle) if near is None else near
         done.append(block(h[:, span], k, v, torch.cat([closeness, closeness]), mask))
     return torch.cat(done, 1) if done else h
 

@@ -179,9 +179,21 @@ class InContextRidge(nn.Module):
         compared = (context.kind == COMPARISON).to(noise.dtype)[:, None]
         return noise + doubt * context.doubt[:, None] + comparison * compared
 
-    def fit(self, frame: Frame, context: Tokens, residual: Tensor) -> Fit:
-        """Fit the ridges to the residuals (B, C) of a context."""
-        middle, mask = Middle.of(frame), frame.mask
+    def fit(
+        self,
+        frame: Frame,
+        context: Tokens,
+        residual: Tensor,
+        *,
+        middle: Middle | None = None,
+        near: Tensor | None = None,
+    ) -> Fit:
+        """Fit the ridges to the residuals (B, C) of a context.
+
+        `middle` and `near`, the context's kernels (B, PARTS, C, C) with itself, where the caller
+        has them already: they are the larger part of the work.
+        """
+        middle, mask = middle or Middle.of(frame), frame.mask
         batch, width = mask.shape
         if width == 0:
             likely = torch.softmax(self.log_likely, 0).expand(batch, -1)
@@ -190,7 +202,7 @@ class InContextRidge(nn.Module):
         few = mask.sum(1, keepdim=True) <= RIVAL_TOKENS
         experts = EXPERTS if few.any() else 1
         scale = self.log_kernel.exp()[:experts]
-        gram = self._gram(frame, middle, scale)
+        gram = self._gram(frame, middle, scale, near)
         noise = torch.where(mask[:, None], self.noise(context)[:, :experts], 1.0)
         factor = torch.linalg.cholesky(gram + torch.diag_embed(noise))
         duals = torch.cholesky_solve(
@@ -205,12 +217,14 @@ class InContextRidge(nn.Module):
         weights = likely[:, :experts, None] * scale  # (B, E, PARTS)
         return Fit(torch.einsum("bep,bec->bpc", weights, duals), likely, middle)
 
-    def _gram(self, frame: Frame, middle: Middle, scale: Tensor) -> Tensor:
+    def _gram(self, frame: Frame, middle: Middle, scale: Tensor, near: Tensor | None) -> Tensor:
         """Covariances (B, E, C, C) without noise, 0 for padding; by rows, to bound memory."""
-        rows = [
-            torch.einsum("ep,bptc->betc", scale, frame.rows(span).kernels(frame, middle))
-            for span in spans(frame.mask.shape[1])
-        ]
+        kernels = (
+            [frame.rows(span).kernels(frame, middle) for span in spans(frame.mask.shape[1])]
+            if near is None
+            else [near]
+        )
+        rows = [torch.einsum("ep,bptc->betc", scale, some) for some in kernels]
         both = frame.mask[:, None, :, None] & frame.mask[:, None, None, :]
         return torch.cat(rows, 2) * both
 

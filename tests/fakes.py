@@ -45,6 +45,7 @@ class FakeEmbedder:
     digest: str = "0123456789abcdef0123456789abcdef"
     embedded: list[tuple[str, str]] = field(default_factory=list)
     fault: Callable[[FloatArray], FloatArray] | None = None
+    known: set[tuple[str, str]] = field(default_factory=set)
     closed: bool = False
 
     @property
@@ -68,6 +69,13 @@ class FakeEmbedder:
         self.embedded.extend(pairs)
         vectors = np.stack([text_vector(f"{p}\n{r}") for p, r in pairs])
         return vectors if self.fault is None else self.fault(vectors)
+
+    def at_hand(
+        self, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+    ) -> FloatArray | None:
+        if not self.known.issuperset(pairs):
+            return None
+        return np.stack([text_vector(f"{p}\n{r}") for p, r in pairs])
 
     async def close(self) -> None:
         self.closed = True

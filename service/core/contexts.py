@@ -171,11 +171,17 @@ class Contexts:
             return np.zeros((0, identity.dim), dtype=np.float32)
         if under_way := self._keeping.get(_key(tenant, group.id, group.stamp)):
             return under_way[1]
+        pairs = [(p.prompt, response) for p in group.preferences for response in p.responses]
+        same = group.embedder == embedder_label(identity)
+        if same:
+            # Texts that other groups have as well: no read, and no durable write behind it.
+            at_hand = self._embedder.at_hand(pairs, memory=self._texts.of(tenant))
+            if at_hand is not None:
+                return _finite(at_hand)
         cached = await self._store.get_vectors(tenant, group.id, group.version, identity.digest)
         if cached is not None and cached.shape == shape:
             return cached
-        pairs = [(p.prompt, response) for p in group.preferences for response in p.responses]
-        if group.embedder != embedder_label(identity):
+        if not same:
             # Written under another embedder, which may have read longer texts than this one.
             pairs = await asyncio.to_thread(clip_all, self._embedder, pairs)
         vectors = await self._embed_stored(tenant, pairs)
@@ -238,7 +244,10 @@ async def embed_finite(
     embedder: Embedder, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
 ) -> FloatArray:
     """Vectors (n, D); a vector that is not finite never reaches the scorer. Raises ScorerFailed."""
-    vectors = await embedder.embed(pairs, memory=memory)
+    return _finite(await embedder.embed(pairs, memory=memory))
+
+
+def _finite(vectors: FloatArray) -> FloatArray:
     if not np.isfinite(vectors).all():
         raise ScorerFailed("The embedder gave a vector that is not finite.")
     return vectors

@@ -297,6 +297,14 @@ class Embedder(Protocol):
         Texts that `memory` knows are not embedded again; it is told of those that are.
         """
 
+    def at_hand(
+        self, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+    ) -> FloatArray | None:
+        """What `embed` would give, where no text has to be embedded or read; else None.
+
+        `memory` is told of the texts.
+        """
+
     async def close(self) -> None:
         """Release the model; the scorer that was opened with it stops too."""
 

@@ -11,8 +11,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ import pytest
 from fixtures import store_worker
 from fixtures.groups import DRAFT, PLAIN, RATING, numbered
 
-from service.adapters.stores import codec, sqlite_database
+from service.adapters.stores import codec, sqlite_database, sqlite_store
 from service.adapters.stores.open import open_store
 from service.adapters.stores.sqlite_store import SqliteStore
 from service.core.domain import Roll, RollEntry
@@ -195,6 +197,25 @@ async def test_a_lock_stops_writes_alone(path: Path) -> None:
     await store.check()
     assert (await store.append(T, "g", [RATING], max_preferences=99)).version == 2
     await store.close()
+
+
+async def test_a_small_group_is_read_while_every_reader_is_busy(store: SqliteStore) -> None:
+    small = [numbered(i) for i in range(sqlite_store._FEW)]
+    one = await store.create(T, "small", replace(PLAIN, preferences=tuple(small)), embedder=E)
+    draft = replace(PLAIN, preferences=(*small, numbered(99)))
+    other = await store.create(T, "large", draft, embedder=E)
+    free = threading.Event()
+    busy = [store._readers.submit(free.wait, 30) for _ in range(sqlite_store._READERS)]
+    async with asyncio.timeout(20):
+        assert await store.get(T, "small") == one
+        with pytest.raises(GroupNotFound):
+            await store.get(T, "none")
+    large = asyncio.create_task(store.get(T, "large"))
+    await asyncio.sleep(0.05)
+    assert not large.done()
+    free.set()
+    assert await large == other
+    assert all(reader.result() for reader in busy)
 
 
 async def test_a_queued_write_that_is_cancelled_never_runs(path: Path, store: SqliteStore) -> None:

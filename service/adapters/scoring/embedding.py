@@ -93,8 +93,38 @@ class CachingEmbedder:
                 memory.keep(list(chunk.values()), [vectors[key] for key in chunk])
         if not keys:
             return np.empty((0, self._model.dim), dtype=np.float32)
+        return self._beside(keys, found)
+
+    def at_hand(
+        self, pairs: Sequence[tuple[str, str]], *, memory: TextMemory | None = None
+    ) -> FloatArray | None:
+        """The vectors if the cache has all of them; see the port."""
+        texts = [text.strip() for pair in pairs for text in pair]
+        whose = TENANT.get()
+        keys: list[str] = []
+        found: _Vectors = {}
+        known: dict[str, str] = {}  # the questions of a group repeat for each option
+        for text in texts:
+            key = known.get(text)
+            if key is None:
+                key = known[text] = whose + text_key(text)
+                vector = self.cache.peek(key)
+                if vector is None:
+                    return None
+                found[key] = vector
+            keys.append(key)
+        if not keys:
+            return None
+        for key in found:
+            self.cache.get(key)  # all of them were of use: they count as hits and stay longer
+        if memory is not None:
+            memory.keep(list(known), list(found.values()))
+        return self._beside(keys, found)
+
+    def _beside(self, keys: Sequence[str], found: _Vectors) -> FloatArray:
+        """Prompts beside responses (n, D), whose keys take turns."""
         halves = np.stack([found[key] for key in keys])
-        return halves.reshape(len(pairs), self._model.dim)
+        return halves.reshape(-1, self._model.dim)
 
     async def _recall(self, memory: TextMemory, texts: _Texts) -> _Vectors:
         """What `memory` has of these texts; from then on the cache has it too."""

@@ -58,6 +58,12 @@ def preferences(conn: sqlite3.Connection, key: int) -> tuple[str, ...]:
     return tuple(row["body"] for row in rows)
 
 
+def has_more_than(conn: sqlite3.Connection, key: int, count: int) -> bool:
+    """Does a group have more preferences? Their positions count from 0, without gaps."""
+    statement = "SELECT 1 FROM preferences WHERE group_key = ? AND position = ?"
+    return conn.execute(statement, (key, count)).fetchone() is not None
+
+
 def record_of(conn: sqlite3.Connection, row: sqlite3.Row) -> codec.Record:
     """A group's row together with its preferences."""
     return codec.Record(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from models.batches import Expectation, Item, Kind, Tokens, collate
 from models.gpo import GPO, Output, _shifted, log_softmax_by_item, residuals
+from models.ridge import Frame, Middle
 
 EXACT = 1e-5
 seeds = st.integers(0, 10_000)
@@ -96,6 +97,20 @@ def test_the_cached_context_gives_the_uncached_answer(seed: int, size: int) -> N
     mask = collate(targets, dim=DIM).mask
     assert worst(whole.mean[mask], cached.mean[mask]) < EXACT
     assert worst(whole.std[mask], cached.std[mask]) < EXACT
+
+
+def test_a_context_meets_itself_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels are the larger part of what encoding takes; two layers and the ridges share."""
+    calls, kernels = [], Frame.kernels
+
+    def counted(self: Frame, context: Frame, middle: Middle) -> torch.Tensor:
+        calls.append(context)
+        return kernels(self, context, middle)
+
+    monkeypatch.setattr(Frame, "kernels", counted)
+    items = random_items(np.random.default_rng(0), 4)
+    lively_network().encode(collate([items], dim=DIM))
+    assert len(calls) == 1
 
 
 def test_a_context_longer_than_one_block_of_rows_is_encoded_alike(

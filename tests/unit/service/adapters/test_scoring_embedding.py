@@ -198,3 +198,51 @@ async def test_each_tenant_has_vectors_of_its_own() -> None:
         assert len(model.calls) == 2
     finally:
         await embedder.close()
+
+
+class Told:
+    """A memory that knows nothing and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def recall(self, texts: Sequence[str]) -> Sequence[None]:
+        return [None] * len(texts)
+
+    def keep(self, texts: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
+        assert len(texts) == len(vectors)
+        self.texts += texts
+
+
+async def test_at_hand_is_what_embed_gives_or_nothing(
+    embedder: CachingEmbedder, model: LetterModel
+) -> None:
+    asked, memory = pairs("yes", "no", " yes "), Told()
+    assert embedder.at_hand(asked) is None
+    vectors = await embedder.embed(asked)
+    calls, hits = len(model.calls), embedder.cache.hits
+    found = embedder.at_hand(asked, memory=memory)
+    assert found is not None
+    np.testing.assert_array_equal(found, vectors, strict=True)
+    assert sorted(memory.texts) == ["no", "q", "yes"]
+    assert embedder.cache.hits == hits + 3
+    misses = embedder.cache.misses
+    assert embedder.at_hand(pairs("yes", "perhaps")) is None
+    # Whoever asks goes on to `embed`, which counts.
+    assert embedder.cache.misses == misses
+    assert len(model.calls) == calls
+
+
+async def test_what_another_tenant_sent_is_not_at_hand(embedder: CachingEmbedder) -> None:
+    await embedder.embed(pairs("yes"))
+    token = TENANT.set("another")
+    assert embedder.at_hand(pairs("yes")) is None
+    TENANT.reset(token)
+
+
+async def test_an_array_at_hand_is_its_callers_own(embedder: CachingEmbedder) -> None:
+    before = await embedder.embed(pairs("yes"))
+    found = embedder.at_hand(pairs("yes"))
+    assert found is not None
+    found[:] = 0
+    np.testing.assert_array_equal(embedder.at_hand(pairs("yes")), before)

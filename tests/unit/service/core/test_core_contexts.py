@@ -173,6 +173,42 @@ async def test_an_answer_does_not_wait_until_its_vectors_are_kept(tmp_path: Path
     await store.close()
 
 
+class LockedStore(SqliteStore):
+    """Gives groups; whoever asks for vectors, or brings some, fails."""
+
+    async def get_vectors(self, *args: Any) -> None:
+        raise AssertionError("a group's vectors were read")
+
+    async def put_vectors(self, *args: Any) -> None:
+        raise AssertionError("a group's vectors were written")
+
+
+async def test_known_texts_need_no_vectors_of_the_group(tmp_path: Path) -> None:
+    store, embedder = LockedStore(tmp_path / "locked.db"), FakeEmbedder()
+    await keep(store, embedder, *ALL)
+    inline = await only(Contexts(store, embedder, Limits()), Target(preferences=ALL))
+    embedder.known.update(embedder.embedded)
+    contexts = Contexts(store, embedder, Limits())
+    found = await only(contexts, stored_target())
+    await contexts.close()
+    assert len(embedder.embedded) == 5
+    for ours, theirs in zip(found.context.items, inline.context.items, strict=True):
+        assert np.array_equal(ours.vectors, theirs.vectors)
+    await store.close()
+
+
+async def test_a_group_under_another_embedder_is_cut_before_its_texts_are_looked_for(
+    store: SqliteStore,
+) -> None:
+    long = RatingPreference("Say.", " ".join(["word"] * 90), 0.5)
+    await keep(store, FakeEmbedder(digest="f" * 32), long)
+    embedder = FakeEmbedder(known={("Say.", long.response)})
+    contexts = Contexts(store, embedder, Limits())
+    await only(contexts, stored_target())
+    await contexts.close()
+    assert embedder.embedded == [("Say.", " ".join(["word"] * 20))]
+
+
 async def test_an_inline_context_has_a_largest_size(store: SqliteStore) -> None:
     embedder = FakeEmbedder()
     contexts = Contexts(store, embedder, Limits(context_tokens=4))
