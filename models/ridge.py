@@ -231,7 +231,8 @@ def _precision(factor: Tensor) -> Tensor:
     """Diagonal (B, E, C) of the inverses of the matrices with these Cholesky factors."""
     eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
     root = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
-    return root.square().sum(2)
+    found: Tensor = root.square().sum(2)
+    return found
 
 
 def _believed(residual: Tensor, told: Tensor, rated: Tensor) -> Tensor:
