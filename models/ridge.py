@@ -22,6 +22,7 @@ PARTS = 8  # kernels that a ridge adds up, see `Frame.kernels`
 TRAITS = 6  # of a context, see `traits`
 ROWS = 512  # tokens of a context that meet all others at a time
 RIVAL_TOKENS = 1024  # a larger context has the first ridge alone: each costs a cubic solve
+BELIEF = 1.0  # how firmly ratings are first believed to foretell each other, see `_believed`
 # Starting points of the ridges, one row each: log weights of the kernels, then log variances of
 # the noise (base, factor of 1 / 4n, without n, in doubt, of a comparison) and the log of how
 # likely the ridge is. The first two are those of surveys, dense and sparse; the others are for
@@ -158,6 +159,11 @@ class InContextRidge(nn.Module):
     how far a group may depart from what is expected; the marginal likelihood of the context says
     how likely each of them is, so that a persona is believed at its word and the sample of a
     demographic group as far as such samples deserve.
+
+    Ratings teach less than the ridges alone would have it, by two factors. Both sides of a debate
+    use its words: what near texts are worth is read off the context (`_believed`). And an ordinary
+    group, as far as the first ridge is likely, hardly differs in what it likes: what departs there
+    from what is expected is a fault of the expectation, which other prompts do not share.
     """
 
     def __init__(self) -> None:
@@ -215,7 +221,13 @@ class InContextRidge(nn.Module):
         score = score.masked_fill(~few & (torch.arange(experts, device=few.device) > 0), -math.inf)
         likely = F.pad(torch.softmax(score, 1), (0, EXPERTS - experts))
         weights = likely[:, :experts, None] * scale  # (B, E, PARTS)
-        return Fit(torch.einsum("bep,bec->bpc", weights, duals), likely, middle)
+        dual = torch.einsum("bep,bec->bpc", weights, duals)
+        if few.any():
+            heard = torch.einsum("be,bec->bc", likely[:, :experts], duals / _precision(factor))
+            rated = mask & (context.kind == RATING)
+            firm = _believed(residual, residual - heard, rated) * (1 - likely[:, :1])
+            dual = dual * torch.where(rated & few, firm, 1.0)[:, None]
+        return Fit(dual, likely, middle)
 
     def _gram(self, frame: Frame, middle: Middle, scale: Tensor, near: Tensor | None) -> Tensor:
         """Covariances (B, E, C, C) without noise, 0 for padding; by rows, to bound memory."""
@@ -227,6 +239,32 @@ class InContextRidge(nn.Module):
         rows = [torch.einsum("ep,bptc->betc", scale, some) for some in kernels]
         both = frame.mask[:, None, :, None] & frame.mask[:, None, None, :]
         return torch.cat(rows, 2) * both
+
+
+def _precision(factor: Tensor) -> Tensor:
+    """Diagonal (B, E, C) of the inverses of the matrices with these Cholesky factors."""
+    eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
+    root = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
+    found: Tensor = root.square().sum(2)
+    return found
+
+
+def _believed(residual: Tensor, told: Tensor, rated: Tensor) -> Tensor:
+    """(B, 1): how far the ratings (B, C) of a context foretell each other, from 0 to 1.
+
+    `told` (B, C) is what the ridges make of each residual from all the others. The slope of the
+    residuals on that, both from their mean, is 1 where the ridges are right. As 20 ratings say
+    little of it, it is drawn towards 1 as by BELIEF more of them, and not past it.
+    """
+    count = rated.sum(1, keepdim=True).clamp(min=1)
+
+    def centred(values: Tensor) -> Tensor:
+        return (values - (values * rated).sum(1, keepdim=True) / count) * rated
+
+    true, told = centred(residual), centred(told)
+    drawn = BELIEF * true.square().sum(1, keepdim=True) / count + 1e-4
+    slope = (told * true).sum(1, keepdim=True) + drawn
+    return (slope / (told.square().sum(1, keepdim=True) + drawn)).clamp(0, 1)
 
 
 def traits(context: Tokens, residual: Tensor) -> Tensor:

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from models.batches import Expectation, Item, Kind, Tokens, collate
 from models.gpo import GPO, residuals
-from models.ridge import EXPERTS, PARTS, RIVAL_TOKENS, Fit, Frame, InContextRidge, Middle
+from models.ridge import (
+    EXPERTS,
+    PARTS,
+    RIVAL_TOKENS,
+    Fit,
+    Frame,
+    InContextRidge,
+    Middle,
+    _precision,
+)
 
 HALF = DIM // 2
 AXES = 6  # directions in which the statements differ; the rest of a vector is common wording
@@ -189,6 +198,70 @@ def test_padding_takes_no_part_in_a_fit(seed: int) -> None:
     width = alone.dual.shape[2]
     assert torch.allclose(beside.dual[0, :, :width], alone.dual[0], atol=1e-3, rtol=1e-3)
     assert not beside.dual[0, :, width:].any()
+
+
+def pairs(count: int, *, alike: bool) -> list[Item]:
+    """Ratings of pairs of nearly the same text, both alike or one against the other."""
+    rng = np.random.default_rng(6)
+    vectors = np.repeat(statements(count), 2, axis=0)
+    vectors += 0.1 * rng.normal(size=vectors.shape).astype(np.float32)
+    first = rng.choice([0.05, 0.95], count)
+    return rated(vectors, np.stack([first, first if alike else 1 - first], 1).ravel())
+
+
+def test_ratings_that_near_texts_contradict_are_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The two sides of a debate use its words: what is liked then does not lie in them."""
+    asked = rated(statements(40, seed=9), np.zeros(40))
+    moved = [np.ptp(answers(pairs(10, alike=alike), asked)) for alike in (True, False)]
+    monkeypatch.setattr("models.ridge._believed", lambda *_: torch.ones(1, 1))
+    plain = [np.ptp(answers(pairs(10, alike=alike), asked)) for alike in (True, False)]
+    assert moved[0] > 0.9 * plain[0]
+    assert moved[1] < 0.5 * plain[1]
+
+
+def test_what_is_not_believed_of_ratings_leaves_shares_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors = statements(12)
+    shares = quoted(vectors, np.where(agrees(vectors), 0.97, 0.03))
+    items = [*pairs(6, alike=False), *shares]
+    found = fit([items])
+    monkeypatch.setattr("models.ridge._believed", lambda *_: torch.ones(1, 1))
+    plain = fit([items])
+    kept, moved = slice(12, None), slice(0, 12)
+    assert torch.allclose(found.dual[:, :, kept], plain.dual[:, :, kept])
+    assert found.dual[:, :, moved].abs().sum() < 0.5 * plain.dual[:, :, moved].abs().sum()
+    assert torch.allclose(found.likely, plain.likely)
+
+
+def test_ratings_of_an_ordinary_group_are_hardly_carried_to_other_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What departs there from what is expected is a fault of the expectation, not a lean."""
+    vectors = statements(20)
+    side, by = vectors[:, 0] > 1, {"ordinary": 0.03, "firm": 0.4}
+    monkeypatch.setattr("models.ridge._believed", lambda *_: torch.ones(1, 1))
+    moved = {}
+    for name, lean in by.items():
+        items = rated(vectors, np.where(side, 0.5 + lean, 0.5 - lean))
+        moved[name] = np.ptp(answers(items, items)) / lean
+    assert moved["ordinary"] < 0.05 * moved["firm"]
+
+
+def test_each_rating_is_told_by_all_the_others() -> None:
+    """The residual less the dual over the precision is what a fit without that rating predicts."""
+    rng = np.random.default_rng(4)
+    root = rng.normal(size=(8, 8))
+    gram, noise, y = root @ root.T, np.diag(rng.uniform(0.5, 2, 8)), rng.normal(size=8)
+    factor = torch.linalg.cholesky(torch.from_numpy(gram + noise))[None, None]
+    dual = np.linalg.solve(gram + noise, y)
+    told = y - dual / _precision(factor)[0, 0].numpy()
+    for i in range(8):
+        rest = np.delete(np.arange(8), i)
+        system = (gram + noise)[np.ix_(rest, rest)]
+        assert told[i] == pytest.approx(gram[i, rest] @ np.linalg.solve(system, y[rest]))
 
 
 def test_by_rows_is_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
