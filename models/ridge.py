@@ -160,10 +160,8 @@ class InContextRidge(nn.Module):
     how likely each of them is, so that a persona is believed at its word and the sample of a
     demographic group as far as such samples deserve.
 
-    Ratings teach less than the ridges alone would have it, by two factors. Both sides of a debate
-    use its words: what near texts are worth is read off the context (`_believed`). And an ordinary
-    group, as far as the first ridge is likely, hardly differs in what it likes: what departs there
-    from what is expected is a fault of the expectation, which other prompts do not share.
+    Of ratings their mean teaches in full, what sets them apart only as far as they foretell each
+    other (`_believed`): both sides of a debate use its words, so near texts may be rated apart.
     """
 
     def __init__(self) -> None:
@@ -225,8 +223,14 @@ class InContextRidge(nn.Module):
         if few.any():
             heard = torch.einsum("be,bec->bc", likely[:, :experts], duals / _precision(factor))
             rated = mask & (context.kind == RATING)
-            firm = _believed(residual, residual - heard, rated) * (1 - likely[:, :1])
-            dual = dual * torch.where(rated & few, firm, 1.0)[:, None]
+            firm = _believed(residual, residual - heard, rated)
+            level = _centre(residual, rated) * rated
+            levels = torch.cholesky_solve(
+                level[:, None, :, None].expand(-1, experts, -1, -1), factor
+            ).squeeze(-1)
+            flat = torch.einsum("bep,bec->bpc", weights, levels)
+            taught = firm[:, None] * dual + (1 - firm[:, None]) * flat
+            dual = torch.where((rated & few)[:, None], taught, dual)
         return Fit(dual, likely, middle)
 
     def _gram(self, frame: Frame, middle: Middle, scale: Tensor, near: Tensor | None) -> Tensor:
@@ -257,14 +261,15 @@ def _believed(residual: Tensor, told: Tensor, rated: Tensor) -> Tensor:
     little of it, it is drawn towards 1 as by BELIEF more of them, and not past it.
     """
     count = rated.sum(1, keepdim=True).clamp(min=1)
-
-    def centred(values: Tensor) -> Tensor:
-        return (values - (values * rated).sum(1, keepdim=True) / count) * rated
-
-    true, told = centred(residual), centred(told)
+    true, told = ((values - _centre(values, rated)) * rated for values in (residual, told))
     drawn = BELIEF * true.square().sum(1, keepdim=True) / count + 1e-4
     slope = (told * true).sum(1, keepdim=True) + drawn
     return (slope / (told.square().sum(1, keepdim=True) + drawn)).clamp(0, 1)
+
+
+def _centre(values: Tensor, among: Tensor) -> Tensor:
+    """Mean (B, 1) of the values (B, C) that `among` picks, 0 where it picks none."""
+    return (values * among).sum(1, keepdim=True) / among.sum(1, keepdim=True).clamp(min=1)
 
 
 def traits(context: Tokens, residual: Tensor) -> Tensor:

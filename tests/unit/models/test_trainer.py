@@ -19,7 +19,6 @@ from models.losses import distance_losses, item_losses
 from models.prior import PriorConfig
 from models.published import PublishedConfig
 from models.splits import Part, SplitConfig, split_corpora
-from models.train import calibrate
 from models.trainer import TrainConfig, Trainer
 
 PUBLISHED = PublishedConfig(embedding_dim=DIM, d_model=16, layers=2, heads=2, d_ff=16)
@@ -117,26 +116,6 @@ def test_the_correction_counts_as_far_as_it_helps_held_out_groups(domains: list[
             factors[cell] = other
             assert trainer._measure(0.0)["loss"] >= helped - 1e-5
         factors[cell] = kept
-
-
-def test_invented_groups_do_not_widen_the_intervals(domains: list[Domain]) -> None:
-    """Where there are no others, they are what there is."""
-    trainer = Trainer(domains, SMALL, EpisodeConfig(), config())
-    trainer.network.eval()
-    first, *others = domains
-    invented = replace(first, corpus=replace(first.corpus, statements=True))
-    name = first.corpus.name + "/"
-    trainer.sampler.domains = [invented, *others]
-    found = calibrate(trainer).factors
-    trainer.validation = [row for row in trainer.validation if not row[0].startswith(name)]
-    assert trainer.validation
-    assert found == calibrate(trainer).factors
-    trainer.validation = Trainer(domains, SMALL, EpisodeConfig(), config()).validation
-    trainer.sampler.domains = domains
-    assert found != calibrate(trainer).factors
-    trainer.sampler.domains = [invented]
-    trainer.validation = [row for row in trainer.validation if row[0].startswith(name)]
-    assert calibrate(trainer).factors
 
 
 def test_a_killed_run_resumes_exactly(domains: list[Domain], tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ async def test_the_page_leads_to_no_file_that_is_not_there(bench: Bench) -> None
     while waiting:
         at = waiting.pop()
         text = (FOLDER / at).read_text()
-        found = re.findall(r'(?:from|import)[ (]"(\.[^"]+)"', text)
+        found = re.findall(r'(?:from|import)[ (]["`](\.[^"`$]+)', text)
         for name in {Path(FOLDER / at).parent.joinpath(one).resolve() for one in found}:
             relative = name.relative_to(FOLDER).as_posix()
             if relative not in seen:
