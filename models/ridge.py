@@ -209,9 +209,12 @@ class InContextRidge(nn.Module):
         gram = self._gram(frame, middle, scale, near)
         noise = torch.where(mask[:, None], self.noise(context)[:, :experts], 1.0)
         factor = torch.linalg.cholesky(gram + torch.diag_embed(noise))
-        duals = torch.cholesky_solve(
-            residual[:, None, :, None].expand(-1, experts, -1, -1), factor
-        ).squeeze(-1)
+        rated = mask & (context.kind == RATING)
+        # What is to be explained, and of ratings their mean alone.
+        wanted = torch.stack([residual, _centre(residual, rated) * rated], 2)
+        duals, levels = torch.cholesky_solve(
+            wanted[:, None].expand(-1, experts, -1, -1), factor
+        ).unbind(-1)
         logs = torch.log(torch.diagonal(factor, dim1=2, dim2=3)) + math.log(2 * math.pi) / 2
         cost = ((residual[:, None] * duals / 2 + logs) * mask[:, None]).sum(2)
         gate = (self.log_likely + self.gate(traits(context, residual)))[:, :experts]
@@ -222,15 +225,9 @@ class InContextRidge(nn.Module):
         dual = torch.einsum("bep,bec->bpc", weights, duals)
         if few.any():
             heard = torch.einsum("be,bec->bc", likely[:, :experts], duals / _precision(factor))
-            rated = mask & (context.kind == RATING)
             firm = _believed(residual, residual - heard, rated)
-            level = _centre(residual, rated) * rated
-            levels = torch.cholesky_solve(
-                level[:, None, :, None].expand(-1, experts, -1, -1), factor
-            ).squeeze(-1)
             flat = torch.einsum("bep,bec->bpc", weights, levels)
-            taught = firm[:, None] * dual + (1 - firm[:, None]) * flat
-            dual = torch.where((rated & few)[:, None], taught, dual)
+            dual = torch.where((rated & few)[:, None], torch.lerp(flat, dual, firm[:, None]), dual)
         return Fit(dual, likely, middle)
 
     def _gram(self, frame: Frame, middle: Middle, scale: Tensor, near: Tensor | None) -> Tensor:

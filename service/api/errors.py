@@ -159,11 +159,7 @@ def fields_of(found: Sequence[Mapping[str, Any]]) -> list[FieldError]:
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     """One of pydantic's errors, with a pointer instead of a location."""
     message = rule_of(error)
-    if error["type"] == "extra_forbidden":
-        message = "there is no such field"
-    elif error["type"] == "missing":
-        message = "is required"
-    else:
+    if error["type"] not in ("missing", "extra_forbidden"):
         message += _echo(error.get("input"))
     return FieldError(_pointer(error["loc"]), message)
 

@@ -8,6 +8,8 @@ from typing import Any
 from service.core.groups import ID_PATTERN
 
 _WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "there is no such field",
     "string_type": "must be a text",
     "list_type": "must be a list",
     "dict_type": "must be an object",

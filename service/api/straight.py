@@ -1,8 +1,7 @@
 """A route for an endpoint that takes a strict JSON body and nothing else of the request.
 
-FastAPI serves any signature by a general way, which took a fifth of a cached prediction's time in
-the application (275 of its microseconds became 222); the document describes these routes as it does
-all others.
+FastAPI serves any signature by a general way, which takes longer than this; the document describes
+these routes as it does all others.
 """
 
 from __future__ import annotations

@@ -59,14 +59,19 @@ def test_the_page_asks_for_a_key_and_sends_it(keyed: str, open_page: OpenPage) -
         assert ANN not in text
 
 
-def test_another_key_shows_nothing_of_the_one_before(keyed: str, open_page: OpenPage) -> None:
-    page = open_page(keyed)
+def from_ann_to_bob(page: Page) -> None:
+    """Enter a key that has a group, and then another, which has none."""
     page.get_by_role("button", name="Enter a key").click()
     enter(page, ANN)
     expect(page.get_by_role("link", name="Ann's group")).to_be_visible()
     page.get_by_role("button", name="API key").click()
     enter(page, BOB)
     expect(page.get_by_role("button", name="Load two example groups")).to_be_visible()
+
+
+def test_another_key_shows_nothing_of_the_one_before(keyed: str, open_page: OpenPage) -> None:
+    page = open_page(keyed)
+    from_ann_to_bob(page)
     assert "Ann's group" not in page.content()
 
 
@@ -97,13 +102,8 @@ def test_without_storage_a_key_lives_in_the_page(keyed: str, open_page: OpenPage
     page = open_page()
     page.add_init_script(FORBID)
     page.goto(keyed)
-    page.get_by_role("button", name="Enter a key").click()
-    enter(page, ANN)
-    expect(page.get_by_role("link", name="Ann's group")).to_be_visible()
-    # Another key empties the page, which takes it along and leaves it nowhere.
-    page.get_by_role("button", name="API key").click()
-    enter(page, BOB)
-    expect(page.get_by_role("button", name="Load two example groups")).to_be_visible()
+    from_ann_to_bob(page)
+    # The page took the key along when it was emptied, and left it nowhere.
     assert BOB not in page.evaluate("JSON.stringify(history.state) + location.href")
     colours = page.get_by_role("button", name="Colours")
     for chosen in ("light", "dark", "auto"):
