@@ -25,7 +25,8 @@ async def test_its_calls_and_later_ones_fail_at_once() -> None:
             asyncio.create_task(generator.generate_one(PROMPT, LONG, seed=s)) for s in range(32)
         ]
         async with asyncio.timeout(60):
-            while await dying.running() < 32:  # noqa: ASYNC110
+            # Fewer than were asked for, as the first ones may end before the last ones come.
+            while await dying.running() < 16:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             engine = set(multiprocessing.active_children()) - before
             assert engine
